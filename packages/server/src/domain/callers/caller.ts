@@ -1,0 +1,102 @@
+import { DomainError } from '#domain/errors.ts'
+import { expandScopes, type Scope } from './scopes.ts'
+
+/** The name under which the platform itself keeps keys, accounts and journal. No tenant can take it. */
+export const platformTenantId = '_platform'
+
+/** The door through which a request came; a member of every journal record. */
+export type SurfaceName =
+  | 'native'
+  | 'device'
+  | 'ast'
+  | 'dualshield'
+  | 'otp-server'
+  | 'keyless'
+  | 'okm'
+  | 'system'
+
+export type ActorType =
+  | 'SERVICE_ACCOUNT'
+  | 'TRUSTED_ISSUER'
+  | 'DEVICE'
+  | 'CABINET'
+  | 'ANONYMOUS'
+  | 'SYSTEM'
+
+export interface CallerIdentity {
+  readonly type: ActorType
+  /** Account id; null for the anonymous and the system. */
+  readonly id: string | null
+  /** Client address as text, null when there is none. */
+  readonly address: string | null
+  readonly surface: SurfaceName
+  /** ULID of the request, null for timers and commands. */
+  readonly requestId: string | null
+  /** The caller's own tenant; null for accounts of the platform. */
+  readonly tenantId: string | null
+  readonly scopes: readonly Scope[]
+}
+
+/** Who asks, through which door, and what that one may do. Made by a surface's `auth.ts` only. */
+export class Caller {
+  readonly type: ActorType
+  readonly id: string | null
+  readonly address: string | null
+  readonly surface: SurfaceName
+  readonly requestId: string | null
+  readonly tenantId: string | null
+  readonly granted: readonly Scope[]
+  readonly #scopes: ReadonlySet<Scope>
+
+  constructor(identity: CallerIdentity) {
+    this.type = identity.type
+    this.id = identity.id
+    this.address = identity.address
+    this.surface = identity.surface
+    this.requestId = identity.requestId
+    this.tenantId = identity.tenantId
+    this.granted = identity.scopes
+    this.#scopes = expandScopes(identity.scopes)
+  }
+
+  /** The server itself: timers, retention, first start, commands. */
+  static system(): Caller {
+    return new Caller({
+      type: 'SYSTEM',
+      id: null,
+      address: null,
+      surface: 'system',
+      requestId: null,
+      tenantId: null,
+      scopes: ['platform:admin'],
+    })
+  }
+
+  get isPlatform(): boolean {
+    return this.tenantId === null
+  }
+
+  has(scope: Scope): boolean {
+    return this.#scopes.has(scope)
+  }
+
+  /** @throws DomainError `forbidden` without the scope. */
+  require(scope: Scope): void {
+    if (!this.#scopes.has(scope)) {
+      throw new DomainError('forbidden', 'The credential lacks the scope.')
+    }
+  }
+
+  /**
+   * The right to do something in one tenant: the scope first, so that a caller without it learns nothing, then the
+   * tenant, which does not exist for callers of another one.
+   *
+   * @throws DomainError `forbidden`; `tenant_not_found`.
+   */
+  requireIn(tenantId: string, scope: Scope): void {
+    this.require(scope)
+    if (this.tenantId !== null && this.tenantId !== tenantId) {
+      throw new DomainError('tenant_not_found', 'No such tenant.')
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/** What a service account may be allowed to do; meanings in the platform contract, `x-scopes`. */
+export const scopes = [
+  'platform:admin',
+  'tenant:read',
+  'tenant:write',
+  'verify',
+  'audit:read',
+  'ast:read',
+  'ast:write',
+  'dualshield:management',
+  'dualshield:authentication',
+  'otp-server:admin',
+  'otp-server:verify',
+  'keyless:backend',
+  'okms:read',
+  'okms:write',
+  'acls:read',
+  'acls:write',
+  'acl-okms:read',
+  'acl-okms:write',
+  'firmware:read',
+  'firmware:write',
+  'audit:subscribe',
+] as const
+
+export type Scope = (typeof scopes)[number]
+
+const implied: Partial<Record<Scope, readonly Scope[]>> = {
+  'platform:admin': ['tenant:read', 'tenant:write', 'verify', 'audit:read'],
+  'tenant:write': ['tenant:read'],
+  'ast:write': ['ast:read'],
+  'okms:write': ['okms:read'],
+  'acls:write': ['acls:read'],
+  'acl-okms:write': ['acl-okms:read'],
+  'firmware:write': ['firmware:read'],
+  'otp-server:admin': ['otp-server:verify'],
+}
+
+/** The granted scopes and all that they imply (platform.md, section 2). */
+export function expandScopes(granted: readonly Scope[]): ReadonlySet<Scope> {
+  const all = new Set<Scope>()
+  for (const scope of granted) {
+    all.add(scope)
+    for (const further of implied[scope] ?? []) all.add(further)
+  }
+  return all
+}

@@ -1,0 +1,90 @@
+/** Every reason the core can give for not carrying out a request. */
+export type ErrorCode =
+  // The request
+  | 'invalid_request'
+  | 'cursor_invalid'
+  | 'url_not_allowed'
+  | 'import_format_unknown'
+  | 'import_rejected'
+  | 'import_key_required'
+  // The caller
+  | 'unauthenticated'
+  | 'forbidden'
+  | 'not_grantable'
+  | 'too_many_requests'
+  // Things that do not exist, or that this caller may not see
+  | 'tenant_not_found'
+  | 'account_not_found'
+  | 'issuer_not_found'
+  | 'domain_not_found'
+  | 'user_not_found'
+  | 'identifier_not_found'
+  | 'product_not_found'
+  | 'repository_not_found'
+  | 'token_not_found'
+  | 'assignment_not_found'
+  | 'ticket_not_found'
+  | 'record_not_found'
+  | 'ambiguous_reference'
+  // State
+  | 'already_exists'
+  | 'already_assigned'
+  | 'not_assigned'
+  | 'owned_by_other'
+  | 'in_use'
+  | 'state_conflict'
+  | 'token_not_active'
+  | 'token_confined'
+  | 'assignment_not_active'
+  | 'assignment_locked'
+  | 'user_disabled'
+  | 'tenant_disabled'
+  | 'not_supported'
+  | 'limit_reached'
+  | 'idempotency_key_reused'
+  | 'idempotency_in_progress'
+  // The server
+  | 'unavailable'
+
+/** One fault of one member of a request. */
+export interface Fault {
+  /** JSON Pointer into the body, or `query:<name>`, `header:<name>`. */
+  readonly pointer: string
+  /** required, unknown_member, wrong_type, out_of_range, bad_format, not_unique, mutually_exclusive, not_found, duplicate, bad_secret, bad_mac, key_required, unsupported */
+  readonly code: string
+  readonly message: string
+  /** Entry of an import file, from 1. */
+  readonly index?: number
+}
+
+export interface DomainErrorOptions {
+  readonly cause?: unknown
+  /** What is wrong, member by member; at most 1000 are kept. */
+  readonly faults?: readonly Fault[]
+  /** Set when the missing or ambiguous thing was named in the body: where. */
+  readonly pointer?: string
+  /** For `too_many_requests` and `unavailable`: seconds until a repeat makes sense. */
+  readonly retryAfterSeconds?: number
+}
+
+const faultsMax = 1000
+
+/**
+ * The core refuses. `message` is safe for the caller, `cause` is for the operator's log.
+ * A negative decision (a wrong code) is never one of these.
+ */
+export class DomainError extends Error {
+  override readonly name = 'DomainError'
+  readonly code: ErrorCode
+  readonly faults: readonly Fault[]
+  readonly pointer: string | undefined
+  readonly retryAfterSeconds: number | undefined
+
+  constructor(code: ErrorCode, message: string, options: DomainErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.faults = (options.faults ?? []).slice(0, faultsMax)
+    this.pointer = options.pointer
+    this.retryAfterSeconds = options.retryAfterSeconds
+  }
+}

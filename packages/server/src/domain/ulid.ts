@@ -1,0 +1,82 @@
+import type { Clock, Randomness } from './clock.ts'
+
+const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+const randomLength = 16
+
+export type IdSource = () => string
+
+/**
+ * Makes ULIDs: 48 bits of time, 80 bits of randomness, 26 Crockford characters. Within one millisecond the random part
+ * of the last one is counted up, so ids of one process never go backwards.
+ */
+export function createIdSource(clock: Clock, randomness: Randomness): IdSource {
+  let lastTimeMs = -1
+  let timePart = ''
+  const digits = new Uint8Array(randomLength)
+
+  return () => {
+    const nowMs = clock()
+    if (nowMs > lastTimeMs) {
+      lastTimeMs = nowMs
+      timePart = encodeTime(nowMs)
+      const bytes = randomness(randomLength)
+      for (let index = 0; index < randomLength; index++) digits[index] = (bytes[index] ?? 0) & 31
+      // Leaves room above, so that counting up within the millisecond cannot overflow.
+      digits[0] = (digits[0] ?? 0) & 15
+    } else {
+      countUp(digits)
+    }
+    let id = timePart
+    for (let index = 0; index < randomLength; index++) id += alphabet[digits[index] ?? 0]
+    return id
+  }
+}
+
+function countUp(digits: Uint8Array): void {
+  for (let index = digits.length - 1; index >= 0; index--) {
+    const next = (digits[index] ?? 0) + 1
+    digits[index] = next & 31
+    if (next < 32) return
+  }
+}
+
+function encodeTime(timeMs: number): string {
+  let text = ''
+  let rest = timeMs
+  for (let index = 0; index < 10; index++) {
+    text = alphabet[rest % 32] + text
+    rest = Math.floor(rest / 32)
+  }
+  return text
+}
+
+/** The smallest ULID of a moment: a bound for searches by time. */
+export function firstUlidAt(timeMs: number): string {
+  return encodeTime(Math.max(0, timeMs)) + '0'.repeat(randomLength)
+}
+
+const ulidPattern = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/
+
+/** True for the canonical, upper-case spelling only. */
+export function isUlid(text: string): boolean {
+  return ulidPattern.test(text)
+}
+
+/** The same 128 bits as 32 lower-case hex digits. */
+export function ulidToHex(ulid: string): string {
+  let value = 0n
+  for (const character of ulid) value = value * 32n + BigInt(alphabet.indexOf(character))
+  return value.toString(16).padStart(32, '0')
+}
+
+/** The ULID of 32 hex digits in either case; undefined for any other text. */
+export function hexToUlid(hex: string): string | undefined {
+  if (!/^[0-9a-fA-F]{32}$/.test(hex)) return undefined
+  let value = BigInt(`0x${hex}`)
+  let ulid = ''
+  for (let index = 0; index < 26; index++) {
+    ulid = alphabet[Number(value % 32n)] + ulid
+    value /= 32n
+  }
+  return ulid
+}
