@@ -1,0 +1,65 @@
+import { availableParallelism } from 'node:os'
+import { Algorithm, hash, verify } from '@node-rs/argon2'
+
+/** OWASP's first choice for argon2id: 19 MiB, two passes, one lane. */
+const parameters = {
+  algorithm: Algorithm.Argon2id,
+  memoryCost: 19_456,
+  timeCost: 2,
+  parallelism: 1,
+}
+const queueMax = 200
+
+/** The queue of PIN computations is full; the caller should come back later. */
+export class PinQueueFullError extends Error {
+  override readonly name = 'PinQueueFullError'
+}
+
+/**
+ * Hashes PINs and passwords with argon2id on threads beside the event loop. One core is left for everything else, and
+ * what waits is bounded: an attacker who sends PINs delays other PINs only.
+ */
+export class PinHasher {
+  readonly #inFlightMax = Math.max(1, availableParallelism() - 1)
+  readonly #waiting: (() => void)[] = []
+  #inFlight = 0
+  #decoy: Promise<string> | undefined
+
+  get queueDepth(): number {
+    return this.#waiting.length
+  }
+
+  /** @returns the encoded form (`$argon2id$...`). @throws PinQueueFullError */
+  hash(pin: string): Promise<string> {
+    return this.#inTurn(() => hash(pin, parameters))
+  }
+
+  /**
+   * Compares with an encoded hash; undefined costs the same and is false.
+   *
+   * @throws PinQueueFullError
+   */
+  async verify(encoded: string | undefined, pin: string): Promise<boolean> {
+    this.#decoy ??= hash('a PIN that nobody has', parameters)
+    const target = encoded ?? (await this.#decoy)
+    const fits = await this.#inTurn(() => verify(target, pin))
+    return fits && encoded !== undefined
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#inFlight >= this.#inFlightMax) {
+      if (this.#waiting.length >= queueMax)
+        throw new PinQueueFullError('Too many PINs wait to be checked.')
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    } else {
+      this.#inFlight++
+    }
+    try {
+      return await work()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#inFlight--
+      else next()
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import { canonicalJson, type JsonValue } from '@countersign/protocol/encoding/jcs.ts'
+import { recordHash } from '@countersign/protocol/journal/chain.ts'
+import type { Caller } from '../callers/caller.ts'
+
+/** What a feature reports; who, when and where from are added by the journal. */
+export interface JournalEntry {
+  /** noun.verb, such as `otp-token.assigned`. */
+  readonly action: string
+  readonly outcome?: 'SUCCESS' | 'FAILURE'
+  readonly target?: { readonly type: string; readonly id: string } | null
+  readonly userId?: string | null
+  /** Never a code, PIN, secret or text shown to a user. Numbers are integers. */
+  readonly detail?: { readonly [name: string]: JsonValue }
+}
+
+/** A record without its place in the chain, its canonical text cut where `prevHash` and `seq` will stand. */
+export interface UnsealedRecord {
+  readonly tenantId: string
+  readonly id: string
+  readonly head: string
+  readonly middle: string
+  readonly tail: string
+}
+
+/** Writes down an entry; `at` and `id` are the moment and the ULID of the record. */
+export function writeRecord(
+  caller: Caller,
+  tenantId: string,
+  entry: JournalEntry,
+  { id, atMs }: { id: string; atMs: number },
+): UnsealedRecord {
+  const { action, outcome = 'SUCCESS', target = null, userId = null, detail = {} } = entry
+  const actor = `{"address":${canonicalJson(caller.address)},"id":${canonicalJson(caller.id)},"type":"${caller.type}"}`
+  return {
+    tenantId,
+    id,
+    head: `{"action":"${action}","actor":${actor},"at":"${new Date(atMs).toISOString()}","detail":${canonicalJson(detail)},"id":"${id}","outcome":"${outcome}"`,
+    middle: `,"requestId":${canonicalJson(caller.requestId)}`,
+    tail: `,"surface":"${caller.surface}","target":${canonicalJson(target)},"tenantId":"${tenantId}","userId":${canonicalJson(userId)},"v":1}`,
+  }
+}
+
+/** A record in its place: the canonical text without `hash`, and its hash. */
+export interface SealedRecord {
+  readonly body: string
+  readonly hash: string
+}
+
+/** Puts a record into the chain behind the record with `prevHash`. */
+export function sealRecord(record: UnsealedRecord, prevHash: string, seq: number): SealedRecord {
+  const body = `${record.head},"prevHash":"${prevHash}"${record.middle},"seq":${seq}${record.tail}`
+  return { body, hash: recordHash(body) }
+}
+
+/** The full canonical text of a stored record, `hash` included: a line of an export. */
+export function exportLine({ body, hash }: SealedRecord): string {
+  // Sorted by name, `hash` stands between `detail` and `id`; the body is our own text, so its `id` is found from behind.
+  const record = JSON.parse(body) as { [name: string]: JsonValue }
+  return canonicalJson({ ...record, hash })
+}

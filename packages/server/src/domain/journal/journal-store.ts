@@ -1,0 +1,59 @@
+import type { Queries } from '#storage/queries.ts'
+import { statement } from '#storage/statement.ts'
+import type { Caller } from '../callers/caller.ts'
+import type { Clock } from '../clock.ts'
+import type { IdSource } from '../ulid.ts'
+import { type JournalEntry, type UnsealedRecord, writeRecord } from './journal-record.ts'
+
+const insertQueued = statement(
+  (db, p: { tenantId: string; id: string; head: string; middle: string; tail: string }) =>
+    db.insertInto('journal_queue').values({
+      tenant_id: p.tenantId,
+      id: p.id,
+      head: p.head,
+      middle: p.middle,
+      tail: p.tail,
+    }),
+)
+
+const firstQueuedTenant = statement((db, p: { after: string }) =>
+  db
+    .selectFrom('journal_queue')
+    .select('tenant_id')
+    .where('tenant_id', '>', p.after)
+    .orderBy('tenant_id')
+    .limit(1),
+)
+
+/** The journal's way in. Reading it is `journal-reader`'s, chaining it the sealer's. */
+export class JournalStore {
+  readonly #queries: Queries
+  readonly #clock: Clock
+  readonly #nextId: IdSource
+
+  constructor(queries: Queries, clock: Clock, nextId: IdSource) {
+    this.#queries = queries
+    this.#clock = clock
+    this.#nextId = nextId
+  }
+
+  /**
+   * Records in the running transaction: the record exists if and only if its effect does. The sealer gives it its place
+   * in the chain within a second.
+   *
+   * @returns the record's id.
+   */
+  async append(caller: Caller, tenantId: string, entry: JournalEntry): Promise<string> {
+    const record: UnsealedRecord = writeRecord(caller, tenantId, entry, {
+      id: this.#nextId(),
+      atMs: this.#clock(),
+    })
+    await this.#queries.run(insertQueued, record)
+    return record.id
+  }
+
+  /** The next tenant, in order of id, that has records waiting; undefined when there is none behind `after`. */
+  async nextWaitingTenant(after: string): Promise<string | undefined> {
+    return (await this.#queries.first(firstQueuedTenant, { after }))?.tenant_id
+  }
+}

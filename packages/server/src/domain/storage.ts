@@ -1,0 +1,114 @@
+import {
+  type Database,
+  type Queries,
+  StorageError,
+  type TransactionOptions,
+} from '#storage/queries.ts'
+import type { Statement } from '#storage/statement.ts'
+import type { Clock } from './clock.ts'
+import { DomainError } from './errors.ts'
+import { JournalStore } from './journal/journal-store.ts'
+import type { IdSource } from './ulid.ts'
+
+/** Every feature's store over one connection: those of a transaction share its fate. */
+export class Stores {
+  readonly #queries: Queries
+  readonly #clock: Clock
+  readonly #nextId: IdSource
+  #journal: JournalStore | undefined
+
+  constructor(queries: Queries, clock: Clock, nextId: IdSource) {
+    this.#queries = queries
+    this.#clock = clock
+    this.#nextId = nextId
+  }
+
+  get journal(): JournalStore {
+    this.#journal ??= new JournalStore(this.#queries, this.#clock, this.#nextId)
+    return this.#journal
+  }
+}
+
+/** Where the core keeps everything. */
+export class Storage {
+  /** Reads what is committed, statement by statement. */
+  readonly read: Stores
+  readonly #database: Database
+  readonly #clock: Clock
+  readonly #nextId: IdSource
+
+  constructor(database: Database, clock: Clock, nextId: IdSource) {
+    this.#database = database
+    this.#clock = clock
+    this.#nextId = nextId
+    this.read = new Stores(new Reader(database.reader), clock, nextId)
+  }
+
+  /**
+   * The only way to write. A throw of `work` undoes its writes; it may be run more than once, so it does nothing but
+   * read, decide and write.
+   *
+   * @throws DomainError `unavailable` when the database cannot say that everything is on disk.
+   */
+  async transaction<T>(
+    work: (stores: Stores) => Promise<T>,
+    options?: TransactionOptions,
+  ): Promise<T> {
+    try {
+      return await this.#database.transaction(
+        (queries) => work(new Stores(queries, this.#clock, this.#nextId)),
+        options,
+      )
+    } catch (error) {
+      throw asDomainError(error)
+    }
+  }
+}
+
+/** The database is away or full: the surface's 503. A key that is taken is for the feature to explain. */
+export function asDomainError(error: unknown): unknown {
+  if (error instanceof StorageError && error.failure === 'unavailable') {
+    return new DomainError('unavailable', 'The database is not available.', {
+      cause: error,
+      retryAfterSeconds: 1,
+    })
+  }
+  return error
+}
+
+/** The reader, with its failures in the core's words. */
+class Reader implements Queries {
+  readonly #queries: Queries
+
+  constructor(queries: Queries) {
+    this.#queries = queries
+  }
+
+  async all<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
+    try {
+      return await this.#queries.all(statement, parameters)
+    } catch (error) {
+      throw asDomainError(error)
+    }
+  }
+
+  async first<P extends object, R>(
+    statement: Statement<P, R>,
+    parameters: P,
+  ): Promise<R | undefined> {
+    try {
+      return await this.#queries.first(statement, parameters)
+    } catch (error) {
+      throw asDomainError(error)
+    }
+  }
+
+  run<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<number> {
+    return this.#queries.run(statement, parameters)
+  }
+}
+
+/** The index or table whose key is taken; undefined for any other error. */
+export function takenKey(error: unknown): string | undefined {
+  return error instanceof StorageError && error.failure === 'taken' ? error.place : undefined
+}

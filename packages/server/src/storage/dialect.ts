@@ -1,0 +1,23 @@
+/** The engines. Whatever differs between them is decided in this folder and nowhere else. */
+export type Engine = 'sqlite' | 'postgres'
+
+/** How a migration spells column types on one engine. */
+export interface ColumnTypes {
+  /** Text that compares and sorts by bytes on both engines. */
+  readonly text: string
+  /** 64-bit integer. */
+  readonly integer: string
+  readonly bytes: string
+  /** What follows the closing bracket of `create table`. */
+  readonly tableOptions: string
+}
+
+export const columnTypes: Record<Engine, ColumnTypes> = {
+  sqlite: {
+    text: 'text',
+    integer: 'integer',
+    bytes: 'blob',
+    tableOptions: ' strict, without rowid',
+  },
+  postgres: { text: 'text collate "C"', integer: 'bigint', bytes: 'bytea', tableOptions: '' },
+}

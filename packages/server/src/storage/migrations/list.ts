@@ -1,0 +1,33 @@
+import type { ColumnTypes } from '../dialect.ts'
+import { foundation } from './0001-foundation.ts'
+
+export interface Migration {
+  readonly version: number
+  readonly name: string
+  readonly statements: (types: ColumnTypes) => string[]
+}
+
+/** In order of version; never edited once released. */
+export const migrations: readonly Migration[] = [
+  { version: 1, name: 'foundation', statements: foundation },
+]
+
+export const latestVersion = migrations.at(-1)?.version ?? 0
+
+/** The table in which a database says which migrations it has. */
+export const versionTable = 'schema_version'
+
+/** What stands between a database at `current` and this program. */
+export function migrationsAfter(current: number): readonly Migration[] {
+  return migrations.filter(({ version }) => version > current)
+}
+
+/** A database from a newer program is not touched: its data may mean something this one does not know. */
+export class NewerSchemaError extends Error {
+  override readonly name = 'NewerSchemaError'
+  constructor(current: number) {
+    super(
+      `The database is at schema version ${current}; this program knows up to ${latestVersion}.`,
+    )
+  }
+}

@@ -1,0 +1,65 @@
+import type { Statement } from './statement.ts'
+
+/**
+ * Runs statements: on the reader each by itself, inside a transaction together. A write that names rows by condition
+ * answers how many it changed, which is how single-use questions are decided.
+ */
+export interface Queries {
+  all<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<R[]>
+  first<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined>
+  /** @returns the number of rows changed. */
+  run<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<number>
+}
+
+/** `taken`: a unique key is in use. `unavailable`: nothing can be said or done now; nothing was changed. */
+export type StorageFailure = 'taken' | 'unavailable'
+
+/** The database refuses or cannot. Drivers' errors become one of these; `cause` has the original. */
+export class StorageError extends Error {
+  override readonly name = 'StorageError'
+  readonly failure: StorageFailure
+  /** The table or index of a key that is taken, as far as the engine tells. */
+  readonly place: string
+
+  constructor(failure: StorageFailure, message: string, place: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.failure = failure
+    this.place = place
+  }
+}
+
+/** What a database tells of itself while it works. */
+export interface StorageObserver {
+  observeDatabase(operation: 'read' | 'commit', seconds: number): void
+  /** Called once for every statement that is run; used by tests that count and explain them. */
+  statementRun?(sql: string): void
+}
+
+export interface TransactionOptions {
+  /**
+   * True for units whose every write is decided by a condition in the statement itself. On PostgreSQL they may share one
+   * transaction and its commit with others of the same moment and interleave with them, statement by statement.
+   */
+  readonly grouped?: boolean
+}
+
+/** A database of either engine. */
+export interface Database {
+  readonly engine: 'sqlite' | 'postgres'
+  /** Reads what is committed; never waits for a writer. */
+  readonly reader: Queries
+  /**
+   * The only way to write. Resolves when the work's writes are on disk; a throw of the work undoes them. The work may be
+   * run again, so it must change nothing outside the database.
+   *
+   * @throws StorageError `unavailable` when the outcome is not known to be committed.
+   */
+  transaction<T>(work: (queries: Queries) => Promise<T>, options?: TransactionOptions): Promise<T>
+  /** Brings the schema up to date under a lock. */
+  migrate(): Promise<void>
+  /** @throws StorageError when the database does not answer. */
+  check(): Promise<void>
+  /** Transactions waiting for the writer. */
+  queueDepth(): number
+  close(): Promise<void>
+}

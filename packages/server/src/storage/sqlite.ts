@@ -1,0 +1,199 @@
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { columnTypes } from './dialect.ts'
+import {
+  latestVersion,
+  migrationsAfter,
+  NewerSchemaError,
+  versionTable,
+} from './migrations/list.ts'
+import {
+  type Database,
+  type Queries,
+  StorageError,
+  type StorageObserver,
+  type TransactionOptions,
+} from './queries.ts'
+import { SqliteCheckpointer } from './sqlite-checkpointer.ts'
+import { isBusy, SqliteConnection, translateSqlite } from './sqlite-connection.ts'
+import { SqliteWriter } from './sqlite-writer.ts'
+import type { Statement } from './statement.ts'
+
+/** Above this the writer itself ends the log, so that it cannot grow for ever under constant load. */
+const logPagesMax = 8_192
+
+/** Another server has the file. Two writers with caches of their own must never meet. */
+export class DatabaseInUseError extends Error {
+  override readonly name = 'DatabaseInUseError'
+  constructor(path: string) {
+    super(`Another server has the database ${path} open.`)
+  }
+}
+
+/** Options of `SqliteDatabase.open`. */
+export interface SqliteOptions {
+  readonly observer?: StorageObserver
+  /** False for commands that work beside a running server. */
+  readonly exclusive?: boolean
+}
+
+/**
+ * The embedded engine: one file (or, for tests, memory) with a write-ahead log; every commit is synced to disk before
+ * anybody is answered.
+ */
+export class SqliteDatabase implements Database {
+  readonly engine = 'sqlite'
+  readonly #path: string
+  readonly #lock: DatabaseSync | undefined
+  readonly #connection: SqliteConnection
+  readonly #readConnection: SqliteConnection
+  readonly #writer: SqliteWriter
+  readonly #checkpointer: SqliteCheckpointer | undefined
+  readonly #observer: StorageObserver | undefined
+  #logIsLong = false
+  #closed = false
+
+  /**
+   * Opens the file, making it and its folder (0700) when missing.
+   *
+   * @throws DatabaseInUseError
+   */
+  static open(path: string, options: SqliteOptions = {}): SqliteDatabase {
+    return new SqliteDatabase(path, options)
+  }
+
+  private constructor(path: string, { observer, exclusive = true }: SqliteOptions) {
+    const inMemory = path === ':memory:'
+    this.#path = path
+    this.#observer = observer
+    if (!inMemory) {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+      if (exclusive) this.#lock = lockFile(path)
+    }
+    // Memory cannot be shared by two connections here: reads then use the writer's, between its groups or inside.
+    this.#connection = new SqliteConnection(path, { readOnly: false }, observer)
+    this.#connection.exec(
+      'pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = off; pragma secure_delete = fast',
+    )
+    if (inMemory) {
+      this.#readConnection = this.#connection
+    } else {
+      this.#connection.exec('pragma wal_autocheckpoint = 0')
+      this.#readConnection = new SqliteConnection(path, { readOnly: true }, observer)
+      this.#checkpointer = new SqliteCheckpointer(path, (logPageCount) => {
+        this.#logIsLong = logPageCount > logPagesMax
+      })
+    }
+    this.#writer = new SqliteWriter(this.#connection, observer, () => this.#shortenLog())
+  }
+
+  get reader(): Queries {
+    return this.#reader
+  }
+
+  readonly #reader: Queries = {
+    all: (statement, parameters) => this.#readConnection.all(statement, parameters),
+    first: <P extends object, R>(statement: Statement<P, R>, parameters: P) =>
+      this.#readConnection.first(statement, parameters),
+    run: () => {
+      throw new Error('The reader does not write.')
+    },
+  }
+
+  transaction<T>(
+    work: (queries: Queries) => Promise<T>,
+    _options?: TransactionOptions,
+  ): Promise<T> {
+    if (this.#closed) {
+      return Promise.reject(new StorageError('unavailable', 'The database is closed.', ''))
+    }
+    return this.#writer.submit(work)
+  }
+
+  async migrate(): Promise<void> {
+    const connection = this.#connection
+    await beginImmediate(connection)
+    try {
+      connection.exec(
+        `create table if not exists ${versionTable} (version integer not null primary key) strict`,
+      )
+      const current = Number(
+        connection.value(`select coalesce(max(version), 0) from ${versionTable}`),
+      )
+      if (current > latestVersion) throw new NewerSchemaError(current)
+      for (const migration of migrationsAfter(current)) {
+        for (const sql of migration.statements(columnTypes.sqlite)) connection.exec(sql)
+        connection.exec(`insert into ${versionTable} (version) values (${migration.version})`)
+      }
+      connection.exec('commit')
+    } catch (error) {
+      if (connection.inTransaction) connection.exec('rollback')
+      throw error
+    }
+  }
+
+  async check(): Promise<void> {
+    try {
+      this.#readConnection.value('select 1')
+    } catch (error) {
+      throw translateSqlite(error)
+    }
+  }
+
+  queueDepth(): number {
+    return this.#writer.depth
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#writer.drain()
+    await this.#checkpointer?.close()
+    if (this.#readConnection !== this.#connection) this.#readConnection.close()
+    this.#connection.close()
+    this.#lock?.close()
+  }
+
+  #shortenLog(): void {
+    if (!this.#logIsLong) return
+    this.#logIsLong = false
+    const startedAt = performance.now()
+    try {
+      this.#connection.exec('pragma wal_checkpoint(restart)')
+    } catch (error) {
+      // A reader or the other thread is in the way: the next long log tries again.
+      if (!isBusy(error)) throw error
+    }
+    this.#observer?.observeDatabase('commit', (performance.now() - startedAt) / 1000)
+  }
+
+  get path(): string {
+    return this.#path
+  }
+}
+
+/** Held until the process ends, however it ends: the operating system frees it. */
+function lockFile(path: string): DatabaseSync {
+  const lock = new DatabaseSync(`${path}.lock`, { timeout: 0 })
+  try {
+    lock.exec('pragma locking_mode = exclusive; begin exclusive')
+    return lock
+  } catch (error) {
+    lock.close()
+    if (isBusy(error)) throw new DatabaseInUseError(path)
+    throw error
+  }
+}
+
+async function beginImmediate(connection: SqliteConnection): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      connection.exec('begin immediate')
+      return
+    } catch (error) {
+      if (!isBusy(error) || attempt === 200) throw error
+      await new Promise((resolve) => setTimeout(resolve, 25))
+    }
+  }
+}

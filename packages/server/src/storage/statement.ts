@@ -1,0 +1,126 @@
+import {
+  type Compilable,
+  type CompiledQuery,
+  type Dialect,
+  DummyDriver,
+  Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  SqliteAdapter,
+  SqliteIntrospector,
+  SqliteQueryCompiler,
+} from 'kysely'
+import type { Engine } from './dialect.ts'
+import type { Schema } from './schema.ts'
+
+/** Builds queries over the schema; never runs them. */
+export type Builder = Kysely<Schema>
+
+export type Value = string | number | null | Uint8Array
+
+/** What a builder puts where a parameter will stand. */
+class Placeholder {
+  readonly name: string
+  constructor(name: string) {
+    this.name = name
+  }
+}
+
+/** One engine's text of a statement, and how its values are put in order. */
+export interface Compiled {
+  readonly sql: string
+  /** True when the statement gives rows and changes nothing. */
+  readonly reads: boolean
+  readonly values: (parameters: object) => Value[]
+  /** A name under which a server may keep the parsed form; undefined for statements built on the spot. */
+  readonly name: string | undefined
+}
+
+/** A query with named parameters `P` and rows `R`, compiled once for each engine. */
+export interface Statement<P extends object, R> {
+  compiledFor(engine: Engine): Compiled
+  /** Never there; carries the types. */
+  readonly types?: (parameters: P) => R
+}
+
+const dialects: Record<Engine, Dialect> = {
+  sqlite: {
+    createAdapter: () => new SqliteAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (db) => new SqliteIntrospector(db),
+    createQueryCompiler: () => new SqliteQueryCompiler(),
+  },
+  postgres: {
+    createAdapter: () => new PostgresAdapter(),
+    createDriver: () => new DummyDriver(),
+    createIntrospector: (db) => new PostgresIntrospector(db),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+  },
+}
+
+const builders: Record<Engine, Builder> = {
+  sqlite: new Kysely<Schema>({ dialect: dialects.sqlite }),
+  postgres: new Kysely<Schema>({ dialect: dialects.postgres }),
+}
+
+let statementCount = 0
+
+/**
+ * A statement known when the program starts. The builder sees each parameter as its declared type and may use it wherever
+ * a value may stand; in truth it is a placeholder that is filled in at every run.
+ *
+ *     const find = statement((db, p: { tenantId: string; id: string }) =>
+ *       db.selectFrom('otp_token').select(['id', 'serial'])
+ *         .where('tenant_id', '=', p.tenantId).where('id', '=', p.id))
+ */
+export function statement<P extends object, R>(
+  build: (db: Builder, parameters: P) => Compilable<R>,
+): Statement<P, R> {
+  const compiled: Partial<Record<Engine, Compiled>> = {}
+  const name = `s${++statementCount}`
+  return {
+    compiledFor(engine) {
+      compiled[engine] ??= compile(build(builders[engine], placeholders<P>()).compile(), name)
+      return compiled[engine]
+    },
+  }
+}
+
+/** A statement whose shape depends on the request, such as a list with optional filters. Compiled at every run. */
+export function dynamicStatement<R>(build: (db: Builder) => Compilable<R>): Statement<object, R> {
+  return {
+    compiledFor: (engine) => compile(build(builders[engine]).compile(), undefined),
+  }
+}
+
+/** No parameters. */
+export const nothing = Object.freeze({})
+
+function placeholders<P extends object>(): P {
+  return new Proxy<Record<string, unknown>>(
+    {},
+    { get: (_target, name) => new Placeholder(String(name)) },
+  ) as P
+}
+
+function compile(query: CompiledQuery<unknown>, name: string | undefined): Compiled {
+  const parts = query.parameters
+  const reads = query.query.kind === 'SelectQueryNode'
+  return { sql: query.sql, reads, name, values: (parameters) => arrange(parts, parameters) }
+}
+
+function arrange(parts: readonly unknown[], parameters: object): Value[] {
+  const given = parameters as Readonly<Record<string, Value | undefined>>
+  const values = new Array<Value>(parts.length)
+  for (let index = 0; index < parts.length; index++) {
+    const part = parts[index]
+    const value = part instanceof Placeholder ? given[part.name] : (part as Value | undefined)
+    if (value === undefined) {
+      const place = part instanceof Placeholder ? part.name : `value ${index + 1}`
+      throw new TypeError(`A statement was run without ${place}.`)
+    }
+    values[index] = value
+  }
+  return values
+}

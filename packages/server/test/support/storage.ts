@@ -1,0 +1,64 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { MasterKey } from '#custody/master-key.ts'
+import { systemRandomness } from '#custody/randomness.ts'
+import { Storage } from '#domain/storage.ts'
+import { createIdSource, type IdSource } from '#domain/ulid.ts'
+import { openDatabase } from '#storage/database.ts'
+import type { Database, StorageObserver } from '#storage/queries.ts'
+
+/** A clock that stands still until it is told. */
+export interface TestClock {
+  (): number
+  advance(ms: number): void
+  set(ms: number): void
+}
+
+/** 2026-11-21T10:00:00.000Z, the moment of the contracts' examples. */
+export const testStartMs = Date.UTC(2026, 10, 21, 10)
+
+export function createTestClock(startMs = testStartMs): TestClock {
+  let nowMs = startMs
+  return Object.assign(() => nowMs, {
+    advance(ms: number) {
+      nowMs += ms
+    },
+    set(ms: number) {
+      nowMs = ms
+    },
+  })
+}
+
+export const testMasterKey = (): MasterKey => new MasterKey(Buffer.alloc(32, 7))
+
+export interface TestStorage extends AsyncDisposable {
+  readonly database: Database
+  readonly storage: Storage
+  readonly clock: TestClock
+  readonly nextId: IdSource
+}
+
+/** A migrated database: an SQLite file of its own in a temporary folder, or the given PostgreSQL database. */
+export async function createTestStorage(
+  options: { url?: string; observer?: StorageObserver; clock?: TestClock } = {},
+): Promise<TestStorage> {
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-test-'))
+  const clock = options.clock ?? createTestClock()
+  const database = openDatabase(
+    options.url ?? `sqlite:${join(folder, 'test.db')}`,
+    options.observer === undefined ? {} : { observer: options.observer },
+  )
+  await database.migrate()
+  const nextId = createIdSource(clock, systemRandomness)
+  return {
+    database,
+    clock,
+    nextId,
+    storage: new Storage(database, clock, nextId),
+    async [Symbol.asyncDispose]() {
+      await database.close()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
