@@ -1,0 +1,4 @@
+/** The services a surface gets; one member a noun. */
+export interface Core {
+  readonly clock: () => number
+}
