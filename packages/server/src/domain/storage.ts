@@ -8,6 +8,8 @@ import type { Statement } from '#storage/statement.ts'
 import type { Clock } from './clock.ts'
 import { DomainError } from './errors.ts'
 import { JournalStore } from './journal/journal-store.ts'
+import { ProductStore } from './otp-tokens/product-store.ts'
+import { RepositoryStore } from './otp-tokens/repository-store.ts'
 import type { IdSource } from './ulid.ts'
 
 /** Every feature's store over one connection: those of a transaction share its fate. */
@@ -16,6 +18,8 @@ export class Stores {
   readonly #clock: Clock
   readonly #nextId: IdSource
   #journal: JournalStore | undefined
+  #products: ProductStore | undefined
+  #repositories: RepositoryStore | undefined
 
   constructor(queries: Queries, clock: Clock, nextId: IdSource) {
     this.#queries = queries
@@ -26,6 +30,16 @@ export class Stores {
   get journal(): JournalStore {
     this.#journal ??= new JournalStore(this.#queries, this.#clock, this.#nextId)
     return this.#journal
+  }
+
+  get products(): ProductStore {
+    this.#products ??= new ProductStore(this.#queries)
+    return this.#products
+  }
+
+  get repositories(): RepositoryStore {
+    this.#repositories ??= new RepositoryStore(this.#queries)
+    return this.#repositories
   }
 }
 

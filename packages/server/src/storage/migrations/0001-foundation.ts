@@ -141,7 +141,7 @@ export function foundation({ text, integer, bytes, tableOptions }: ColumnTypes):
       parent_id ${text}, domain ${text}, created_at ${integer} not null,
       primary key (tenant_id, id)`,
     ),
-    'create index token_repository_name on token_repository (tenant_id, name)',
+    "create unique index token_repository_name on token_repository (tenant_id, name, coalesce(parent_id, ''))",
     table(
       'otp_token',
       `
