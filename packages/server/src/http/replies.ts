@@ -1,0 +1,71 @@
+import type { FastifyReply } from 'fastify'
+import type { Operation, Response } from './contract.ts'
+import type { AnyReply, Headers } from './handler.ts'
+import { toDefinition } from './schema.ts'
+import type { Pruner, PrunerCompiler } from './serialise.ts'
+import { isJson } from './type-writer.ts'
+
+type BodyWriter = (body: unknown) => unknown
+
+/** Sends what an endpoint answered: only what the contract declares for this status leaves the server. */
+export class ReplyWriter {
+  readonly #operationId: string
+  readonly #byStatus: ReadonlyMap<PropertyKey, ReadonlyMap<PropertyKey, BodyWriter>>
+  readonly #contentTypes: Headers
+
+  /** @param contentTypes how a media type is written in full, where that differs from {@link fullContentType}. */
+  constructor(operation: Operation, pruners: PrunerCompiler, contentTypes: Headers) {
+    this.#operationId = operation.id
+    this.#contentTypes = contentTypes
+    this.#byStatus = new Map(
+      operation.responses.map((response) => [response.status, bodyWriters(response, pruners)]),
+    )
+  }
+
+  send(reply: FastifyReply, answer: AnyReply): FastifyReply {
+    const writers = this.#byStatus.get(answer.status)
+    if (writers === undefined) throw this.#undeclared(answer)
+    reply.code(Number(answer.status))
+    if (writers.size === 0) {
+      if (answer.headers !== undefined) reply.headers(answer.headers)
+      return reply.send()
+    }
+    const mediaType = answer.contentType ?? (writers.size === 1 ? firstKey(writers) : undefined)
+    const write = mediaType === undefined ? undefined : writers.get(mediaType)
+    if (mediaType === undefined || write === undefined) throw this.#undeclared(answer)
+    const name = String(mediaType)
+    reply.header('content-type', this.#contentTypes[name] ?? fullContentType(name))
+    if (answer.headers !== undefined) reply.headers(answer.headers)
+    return reply.send(write(answer.body))
+  }
+
+  #undeclared({ status, contentType }: AnyReply): Error {
+    const what = `${String(status)} ${String(contentType ?? '')}`.trim()
+    return new Error(`${this.#operationId} answered ${what}, which its contract does not declare.`)
+  }
+}
+
+function bodyWriters(
+  { contents }: Response,
+  pruners: PrunerCompiler,
+): ReadonlyMap<PropertyKey, BodyWriter> {
+  return new Map(
+    contents.map(({ mediaType, schema }) => {
+      if (!isJson(mediaType)) return [mediaType, (body: unknown) => body]
+      const prune: Pruner =
+        schema === undefined ? (body) => body : pruners.compile(toDefinition(schema))
+      return [mediaType, (body: unknown) => JSON.stringify(prune(body))]
+    }),
+  )
+}
+
+function firstKey(writers: ReadonlyMap<PropertyKey, BodyWriter>): PropertyKey | undefined {
+  return writers.keys().next().value
+}
+
+/** The media type as it stands in `Content-Type`: with the charset where text needs one. */
+export function fullContentType(mediaType: string): string {
+  return mediaType === 'application/json' || mediaType.startsWith('text/')
+    ? `${mediaType}; charset=utf-8`
+    : mediaType
+}

@@ -1,0 +1,108 @@
+import { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
+import type { IdSource } from '#domain/ulid.ts'
+import { sendFailure, toFailure } from './failing.ts'
+import {
+  type Failure,
+  type HttpFault,
+  type RenderedFailure,
+  type RenderFailure,
+  RequestRefused,
+} from './failure.ts'
+import { bodyBytesMax } from './mount.ts'
+import { Territories } from './territories.ts'
+
+export const urlLengthMax = 8_192
+export const headersBytesMax = 16_384
+/** As sent, percent-encoding included. */
+export const pathParameterLengthMax = 4_096
+const requestTimeoutMs = 60_000
+const keepAliveTimeoutMs = 72_000
+
+export interface HttpServerOptions {
+  /** Absent: nothing is logged. */
+  readonly logger?: FastifyBaseLogger
+  /** Makes the id of every request, a ULID. */
+  readonly ids: IdSource
+  /** Addresses and prefixes whose `X-Forwarded-…` are believed. */
+  readonly trustProxy?: readonly string[]
+}
+
+/** The server that surfaces are mounted on: limits, request ids, and answers for what no surface claims. */
+export function createHttpServer({
+  logger,
+  ids,
+  trustProxy = [],
+}: HttpServerOptions): FastifyInstance {
+  const territories = new Territories()
+  const app: FastifyInstance = fastify({
+    ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
+    genReqId: () => ids(),
+    requestIdHeader: false,
+    requestIdLogLabel: 'requestId',
+    disableRequestLogging: true,
+    trustProxy: trustProxy.length === 0 ? false : [...trustProxy],
+    bodyLimit: bodyBytesMax,
+    requestTimeout: requestTimeoutMs,
+    keepAliveTimeout: keepAliveTimeoutMs,
+    // While closing, readiness says so; requests that still arrive are served.
+    return503OnClosing: false,
+    http: { maxHeaderSize: headersBytesMax },
+    routerOptions: {
+      maxParamLength: pathParameterLengthMax,
+      // Endpoints read the query themselves, strictly.
+      querystringParser: () => ({}),
+    },
+    frameworkErrors: (error, request, reply) => {
+      reply.headers(commonHeaders(request.id))
+      const render = renderOf(pathOf(request.raw.url), territories)
+      sendFailure(toFailure(error, request), render, request, reply)
+    },
+  })
+  app.decorate('territories', territories)
+  app.decorateRequest('admission', undefined)
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.headers(commonHeaders(request.id))
+    const fault = findFault(request, territories)
+    done(fault === undefined ? undefined : new RequestRefused(fault))
+  })
+  app.setErrorHandler((error, request, reply) =>
+    sendFailure(
+      toFailure(error, request),
+      renderOf(pathOf(request.raw.url), territories),
+      request,
+      reply,
+    ),
+  )
+  return app
+}
+
+/** What is wrong with a request whichever operation it means. */
+function findFault(request: FastifyRequest, territories: Territories): HttpFault | undefined {
+  const { url = '' } = request.raw
+  if (url.length > urlLengthMax) return { kind: 'url_too_long' }
+  if (!request.is404) return undefined
+  // The router does not know every method.
+  const allow = territories.methodsOf(pathOf(url))
+  return allow === undefined || allow.includes(request.method)
+    ? { kind: 'route_not_found' }
+    : { kind: 'method_not_allowed', allow }
+}
+
+function commonHeaders(requestId: string): Record<string, string> {
+  return { 'x-request-id': requestId, 'x-content-type-options': 'nosniff' }
+}
+
+function renderOf(path: string, territories: Territories): RenderFailure {
+  return territories.ownerOf(path)?.renderFailure ?? renderPlainly
+}
+
+function pathOf(url = ''): string {
+  const mark = url.indexOf('?')
+  return mark === -1 ? url : url.slice(0, mark)
+}
+
+/** For a server without any surface at this place. */
+function renderPlainly(failure: Failure): RenderedFailure {
+  const status = failure.kind === 'http' ? 404 : 500
+  return { status, contentType: 'text/plain; charset=utf-8', body: `${status}\n` }
+}
