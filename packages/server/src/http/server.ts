@@ -1,4 +1,10 @@
-import { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, fastify } from 'fastify'
+import {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyRequest,
+  fastify,
+  LogController,
+} from 'fastify'
 import type { IdSource } from '#domain/ulid.ts'
 import { sendFailure, toFailure } from './failing.ts'
 import {
@@ -38,8 +44,10 @@ export function createHttpServer({
     ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
     genReqId: () => ids(),
     requestIdHeader: false,
-    requestIdLogLabel: 'requestId',
-    disableRequestLogging: true,
+    logController: new LogController({
+      requestIdLogLabel: 'requestId',
+      disableRequestLogging: true,
+    }),
     trustProxy: trustProxy.length === 0 ? false : [...trustProxy],
     bodyLimit: bodyBytesMax,
     requestTimeout: requestTimeoutMs,

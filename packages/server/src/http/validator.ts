@@ -15,6 +15,7 @@ export type Validator = (value: unknown) => readonly Fault[] | undefined
 export class SchemaCompiler {
   readonly #ajv: Ajv2020
   readonly #definitions: Definitions
+  readonly #compiled = new Map<string, ValidateFunction>()
 
   /** @throws for a format or a keyword that nobody knows. */
   constructor(definitions: Definitions) {
@@ -63,7 +64,13 @@ export class SchemaCompiler {
   }
 
   #compile(schema: Schema): ValidateFunction {
-    return this.#ajv.compile(addressed(schema) as never)
+    // Many operations share a path, a page or a body.
+    const key = JSON.stringify(schema)
+    const known = this.#compiled.get(key)
+    if (known !== undefined) return known
+    const compiled = this.#ajv.compile(addressed(schema) as never)
+    this.#compiled.set(key, compiled)
+    return compiled
   }
 }
 
