@@ -237,6 +237,9 @@ export interface OtpTokenTable {
   /** GENERATED, PROVIDED or IMPORTED. */
   origin: string
   confined: number
+  /** What the maker's seed file allows; assignments stay within. */
+  starts_at: number | null
+  expires_at: number | null
   sealed_secret: Uint8Array
   created_at: number
   updated_at: number
@@ -268,6 +271,8 @@ export interface OtpAssignmentTable {
   failure_count: number
   /** Null while LOCKED: until unlocked. */
   locked_until: number | null
+  /** FAILURES or ADMINISTRATOR; null while not LOCKED. */
+  lock_reason: string | null
   starts_at: number | null
   expires_at: number | null
   usage_limit: number

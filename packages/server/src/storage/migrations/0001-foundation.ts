@@ -148,7 +148,8 @@ export function foundation({ text, integer, bytes, tableOptions }: ColumnTypes):
       tenant_id ${text} not null, id ${text} not null, product_id ${text} not null, repository_id ${text},
       serial ${text} not null, identifier ${text} not null, type ${text} not null, algorithm ${text} not null,
       digits ${integer} not null, period_seconds ${integer}, status ${text} not null, description ${text},
-      origin ${text} not null, confined ${integer} not null, sealed_secret ${bytes} not null,
+      origin ${text} not null, confined ${integer} not null, starts_at ${integer},
+      expires_at ${integer}, sealed_secret ${bytes} not null,
       created_at ${integer} not null, updated_at ${integer} not null,
       primary key (tenant_id, id)`,
     ),
@@ -167,7 +168,7 @@ export function foundation({ text, integer, bytes, tableOptions }: ColumnTypes):
       `
       tenant_id ${text} not null, token_id ${text} not null, user_id ${text} not null, id ${text} not null,
       is_owner ${integer} not null, status ${text} not null, pin_hash ${text}, failure_count ${integer} not null,
-      locked_until ${integer}, starts_at ${integer}, expires_at ${integer}, usage_limit ${integer} not null,
+      locked_until ${integer}, lock_reason ${text}, starts_at ${integer}, expires_at ${integer}, usage_limit ${integer} not null,
       use_count ${integer} not null, priority ${integer} not null, created_at ${integer} not null,
       updated_at ${integer} not null,
       primary key (tenant_id, token_id, user_id)`,
