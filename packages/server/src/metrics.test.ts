@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest'
+import { createMetrics } from './metrics.ts'
+
+test('requests are counted by surface and outcome, and timed by surface', async () => {
+  const metrics = createMetrics()
+  metrics.observeRequest('dualshield', 'ok', 0.004)
+  metrics.observeRequest('dualshield', 'refused', 0.004)
+  metrics.observeRequest('dualshield', 'refused', 2)
+  const text = await metrics.render()
+  expect(text).toContain('requests_total{surface="dualshield",outcome="ok"} 1')
+  expect(text).toContain('requests_total{surface="dualshield",outcome="refused"} 2')
+  expect(text).toContain('duration_seconds_bucket{le="0.005",surface="dualshield"} 2')
+  expect(text).toContain('duration_seconds_count{surface="dualshield"} 3')
+})
+
+test('verifications are counted by result, database work by operation', async () => {
+  const metrics = createMetrics()
+  metrics.countVerification('ACCEPTED')
+  metrics.countVerification('REJECTED')
+  metrics.countVerification('REJECTED')
+  metrics.observeDatabase('commit', 0.002)
+  const text = await metrics.render()
+  expect(text).toContain('countersign_verifications_total{result="REJECTED"} 2')
+  expect(text).toContain('countersign_database_duration_seconds_count{operation="commit"} 1')
+})
+
+test('a queue shows its depth at the moment of the scrape; one that cannot tell is left out', async () => {
+  const metrics = createMetrics()
+  let depth = 3
+  metrics.watchQueue('commit', () => depth)
+  metrics.watchQueue('pin', () => Promise.resolve(7))
+  metrics.watchQueue('journal', () => Promise.reject(new Error('no database')))
+  expect(await metrics.render()).toContain('countersign_queue_depth{queue="commit"} 3')
+  depth = 0
+  const text = await metrics.render()
+  expect(text).toContain('countersign_queue_depth{queue="commit"} 0')
+  expect(text).toContain('countersign_queue_depth{queue="pin"} 7')
+  expect(text).not.toContain('queue="journal"')
+})
+
+test('two servers in one process do not count for each other', async () => {
+  const one = createMetrics()
+  const other = createMetrics()
+  one.countVerification('ACCEPTED')
+  expect(await other.render()).not.toContain('result="ACCEPTED"')
+})
+
+test('the process shows memory and event-loop delay once it is watched', async () => {
+  const metrics = createMetrics()
+  expect(await metrics.render()).not.toContain('process_resident_memory_bytes')
+  metrics.watchProcess()
+  const text = await metrics.render()
+  expect(text).toMatch(/^process_resident_memory_bytes \d+$/m)
+  expect(text).toMatch(/^nodejs_eventloop_lag_p99_seconds \S+$/m)
+  expect(metrics.contentType).toMatch(/^text\/plain; version=/)
+})

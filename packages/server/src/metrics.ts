@@ -1,0 +1,97 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { VerificationResult } from '#domain/verification/verification.ts'
+
+/** `refused`: the client was told no, by 4xx or in a surface's words under 200; `failed`: the server could not decide. */
+export type RequestOutcome = 'ok' | 'refused' | 'failed'
+
+export type DatabaseOperation = 'read' | 'commit'
+
+/** Records that wait for the sealer, PIN hashes that wait for a worker, units that wait for the writer. */
+export type QueueName = 'journal' | 'pin' | 'commit'
+
+/**
+ * What the server counts about itself. Labels have closed sets of values: none carries a user, a serial or a code, and no
+ * client can make the answer grow.
+ */
+export interface Metrics {
+  /** @param surface name of a contract. */
+  observeRequest(surface: string, outcome: RequestOutcome, seconds: number): void
+  countVerification(result: VerificationResult): void
+  observeDatabase(operation: DatabaseOperation, seconds: number): void
+  /** `depth` is asked at each scrape; if it fails, the queue is missing from that scrape. */
+  watchQueue(queue: QueueName, depth: () => number | Promise<number>): void
+  /** Adds memory, processor, garbage collection and event-loop delay of the process; once a process. */
+  watchProcess(): void
+  /** The text of `GET /metrics`. */
+  render(): Promise<string>
+  readonly contentType: string
+}
+
+const requestBucketsSeconds = [
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+]
+const databaseBucketsSeconds = [
+  0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5,
+]
+
+/** Metrics with a registry of their own, so that several servers in one process do not mix. */
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const requests = new Counter({
+    name: 'countersign_http_requests_total',
+    help: 'Requests answered, by surface and outcome.',
+    labelNames: ['surface', 'outcome'],
+    registers,
+  })
+  const durations = new Histogram({
+    name: 'countersign_http_request_duration_seconds',
+    help: 'Time from a request to its answer, by surface.',
+    labelNames: ['surface'],
+    buckets: requestBucketsSeconds,
+    registers,
+  })
+  const verifications = new Counter({
+    name: 'countersign_verifications_total',
+    help: 'Verifications of one-time passwords, by result.',
+    labelNames: ['result'],
+    registers,
+  })
+  const databaseTimes = new Histogram({
+    name: 'countersign_database_duration_seconds',
+    help: 'Time of database work: reads, and commits with their wait for the disk.',
+    labelNames: ['operation'],
+    buckets: databaseBucketsSeconds,
+    registers,
+  })
+
+  const queues = new Map<QueueName, () => number | Promise<number>>()
+  new Gauge({
+    name: 'countersign_queue_depth',
+    help: 'Work that waits, by queue.',
+    labelNames: ['queue'],
+    registers,
+    async collect() {
+      for (const [queue, depth] of queues) {
+        try {
+          this.set({ queue }, await depth())
+        } catch {
+          this.remove({ queue })
+        }
+      }
+    },
+  })
+
+  return {
+    observeRequest(surface, outcome, seconds) {
+      requests.inc({ surface, outcome })
+      durations.observe({ surface }, seconds)
+    },
+    countVerification: (result) => verifications.inc({ result }),
+    observeDatabase: (operation, seconds) => databaseTimes.observe({ operation }, seconds),
+    watchQueue: (queue, depth) => void queues.set(queue, depth),
+    watchProcess: () => collectDefaultMetrics({ register: registry }),
+    render: () => registry.metrics(),
+    contentType: registry.contentType,
+  }
+}
