@@ -7,17 +7,27 @@ import {
 import type { Statement } from '#storage/statement.ts'
 import type { Clock } from './clock.ts'
 import { DomainError } from './errors.ts'
+import { ChainStore } from './journal/chain-store.ts'
+import { CheckpointStore } from './journal/checkpoint-store.ts'
+import { JournalReader } from './journal/journal-reader.ts'
 import { JournalStore } from './journal/journal-store.ts'
+import { LeaseStore } from './lease-store.ts'
 import { ProductStore } from './otp-tokens/product-store.ts'
 import { RepositoryStore } from './otp-tokens/repository-store.ts'
 import type { IdSource } from './ulid.ts'
+import { VerificationStore } from './verification/verification-store.ts'
 
 /** Every feature's store over one connection: those of a transaction share its fate. */
 export class Stores {
   readonly #queries: Queries
   readonly #clock: Clock
   readonly #nextId: IdSource
+  #chain: ChainStore | undefined
+  #checkpoints: CheckpointStore | undefined
   #journal: JournalStore | undefined
+  #journalReader: JournalReader | undefined
+  #leases: LeaseStore | undefined
+  #verification: VerificationStore | undefined
   #products: ProductStore | undefined
   #repositories: RepositoryStore | undefined
 
@@ -25,6 +35,31 @@ export class Stores {
     this.#queries = queries
     this.#clock = clock
     this.#nextId = nextId
+  }
+
+  get chain(): ChainStore {
+    this.#chain ??= new ChainStore(this.#queries)
+    return this.#chain
+  }
+
+  get checkpoints(): CheckpointStore {
+    this.#checkpoints ??= new CheckpointStore(this.#queries)
+    return this.#checkpoints
+  }
+
+  get journalReader(): JournalReader {
+    this.#journalReader ??= new JournalReader(this.#queries)
+    return this.#journalReader
+  }
+
+  get leases(): LeaseStore {
+    this.#leases ??= new LeaseStore(this.#queries)
+    return this.#leases
+  }
+
+  get verification(): VerificationStore {
+    this.#verification ??= new VerificationStore(this.#queries)
+    return this.#verification
   }
 
   get journal(): JournalStore {

@@ -2,6 +2,7 @@ import {
   type Compilable,
   type CompiledQuery,
   type Dialect,
+
   DummyDriver,
   Kysely,
   PostgresAdapter,
@@ -10,6 +11,8 @@ import {
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
+  type RawBuilder,
+  sql,
 } from 'kysely'
 import type { Engine } from './dialect.ts'
 import type { Schema } from './schema.ts'
@@ -92,6 +95,11 @@ export function dynamicStatement<R>(build: (db: Builder) => Compilable<R>): Stat
   return {
     compiledFor: (engine) => compile(build(builders[engine]).compile(), undefined),
   }
+}
+
+/** A parameter in a place where PostgreSQL cannot tell its type by itself, such as a branch of `case`. */
+export function integerParameter<T extends number | null>(value: T): RawBuilder<T> {
+  return sql<T>`cast(${value} as bigint)`
 }
 
 /** No parameters. */

@@ -1,0 +1,166 @@
+import type { Queries } from '#storage/queries.ts'
+import { type Builder, dynamicStatement, statement, type Value } from '#storage/statement.ts'
+import type { SealedRecord, UnsealedRecord } from './journal-record.ts'
+
+const bulkRowCount = 20
+
+const listQueued = statement((db, p: { tenantId: string; limit: number }) =>
+  db
+    .selectFrom('journal_queue')
+    .select(['id', 'head', 'middle', 'tail'])
+    .where('tenant_id', '=', p.tenantId)
+    .orderBy('id')
+    .limit(p.limit),
+)
+
+const findHead = statement((db, p: { tenantId: string }) =>
+  db
+    .selectFrom('journal_record')
+    .select(['seq', 'hash'])
+    .where('tenant_id', '=', p.tenantId)
+    .orderBy('seq', 'desc')
+    .limit(1),
+)
+
+const recordColumns = [
+  'tenant_id',
+  'seq',
+  'id',
+  'action',
+  'outcome',
+  'surface',
+  'actor_id',
+  'user_id',
+  'target_type',
+  'target_id',
+  'at',
+  'body',
+  'hash',
+] as const
+
+type RowParameters = Record<string, Value>
+
+/** Inserts a fixed number of records; `p` has a member `<column>_<row>` for each value. */
+function insertRecords(rowCount: number) {
+  return statement((db: Builder, p: RowParameters) =>
+    db
+      .insertInto('journal_record')
+      .values(
+        Array.from({ length: rowCount }, (_row, row) =>
+          Object.fromEntries(recordColumns.map((column) => [column, p[`${column}_${row}`]])),
+        ) as never,
+      ),
+  )
+}
+
+function deleteQueued(rowCount: number) {
+  return statement((db: Builder, p: RowParameters) =>
+    db
+      .deleteFrom('journal_queue')
+      .where('tenant_id', '=', p.tenantId as string)
+      .where(
+        'id',
+        'in',
+        Array.from({ length: rowCount }, (_row, row) => p[`id_${row}`] as string),
+      ),
+  )
+}
+
+const insertOne = insertRecords(1)
+const insertBulk = insertRecords(bulkRowCount)
+const deleteOne = deleteQueued(1)
+const deleteBulk = deleteQueued(bulkRowCount)
+
+/** Where a chain ends. */
+export interface ChainHead {
+  readonly seq: number
+  readonly hash: string
+}
+
+/** What the chain's columns say of a record, for searching. */
+export interface RecordIndex {
+  readonly action: string
+  readonly outcome: string
+  readonly surface: string
+  readonly actorId: string | null
+  readonly userId: string | null
+  readonly targetType: string | null
+  readonly targetId: string | null
+  readonly atMs: number
+}
+
+export interface ChainedRecord extends SealedRecord, RecordIndex {
+  readonly seq: number
+  readonly id: string
+}
+
+/** Moves records from the queue into the chain. */
+export class ChainStore {
+  readonly #queries: Queries
+
+  constructor(queries: Queries) {
+    this.#queries = queries
+  }
+
+  /** The oldest waiting records. */
+  async listQueued(tenantId: string, limit: number): Promise<UnsealedRecord[]> {
+    const rows = await this.#queries.all(listQueued, { tenantId, limit })
+    return rows.map(({ id, head, middle, tail }) => ({ tenantId, id, head, middle, tail }))
+  }
+
+  async findHead(tenantId: string): Promise<ChainHead | undefined> {
+    return this.#queries.first(findHead, { tenantId })
+  }
+
+  /** Appends records to the chain and takes exactly these out of the queue. */
+  async append(tenantId: string, records: readonly ChainedRecord[]): Promise<void> {
+    const work: Promise<number>[] = []
+    let start = 0
+    for (; start + bulkRowCount <= records.length; start += bulkRowCount) {
+      const parameters = parametersOf(tenantId, records.slice(start, start + bulkRowCount))
+      work.push(
+        this.#queries.run(insertBulk, parameters),
+        this.#queries.run(deleteBulk, parameters),
+      )
+    }
+    for (; start < records.length; start++) {
+      const parameters = parametersOf(tenantId, records.slice(start, start + 1))
+      work.push(this.#queries.run(insertOne, parameters), this.#queries.run(deleteOne, parameters))
+    }
+    await Promise.all(work)
+  }
+
+  /** Removes the chain's start, up to and including `seq`; at most `limit` records. */
+  async removeUpTo(tenantId: string, fromSeq: number, toSeq: number): Promise<number> {
+    return this.#queries.run(
+      dynamicStatement((db) =>
+        db
+          .deleteFrom('journal_record')
+          .where('tenant_id', '=', tenantId)
+          .where('seq', '>=', fromSeq)
+          .where('seq', '<=', toSeq),
+      ),
+      {},
+    )
+  }
+}
+
+function parametersOf(tenantId: string, records: readonly ChainedRecord[]): RowParameters {
+  const parameters: RowParameters = { tenantId }
+  records.forEach((record, row) => {
+    parameters[`tenant_id_${row}`] = tenantId
+    parameters[`seq_${row}`] = record.seq
+    parameters[`id_${row}`] = record.id
+    parameters[`action_${row}`] = record.action
+    parameters[`outcome_${row}`] = record.outcome
+    parameters[`surface_${row}`] = record.surface
+    parameters[`actor_id_${row}`] = record.actorId
+    parameters[`user_id_${row}`] = record.userId
+    parameters[`target_type_${row}`] = record.targetType
+    parameters[`target_id_${row}`] = record.targetId
+    parameters[`at_${row}`] = record.atMs
+    parameters[`body_${row}`] = record.body
+    parameters[`hash_${row}`] = record.hash
+  })
+  return parameters
+}
