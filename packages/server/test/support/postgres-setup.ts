@@ -18,6 +18,8 @@ declare module 'vitest' {
 export async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   const givenUrl = process.env.COUNTERSIGN_TEST_POSTGRES_URL
   if (givenUrl) {
+    // Programs that tests start inherit the environment, and refuse a COUNTERSIGN_ name that they do not know.
+    delete process.env.COUNTERSIGN_TEST_POSTGRES_URL
     project.provide('postgresUrl', givenUrl)
     return undefined
   }
