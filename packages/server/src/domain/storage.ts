@@ -12,8 +12,13 @@ import { CheckpointStore } from './journal/checkpoint-store.ts'
 import { JournalReader } from './journal/journal-reader.ts'
 import { JournalStore } from './journal/journal-store.ts'
 import { LeaseStore } from './lease-store.ts'
+import { AssignmentStore } from './otp-tokens/assignment-store.ts'
+import { FactorStore } from './otp-tokens/factor-store.ts'
+import { OtpTokenStore } from './otp-tokens/otp-token-store.ts'
 import { ProductStore } from './otp-tokens/product-store.ts'
 import { RepositoryStore } from './otp-tokens/repository-store.ts'
+import { TicketStore } from './otp-tokens/ticket-store.ts'
+import { TokenListStore } from './otp-tokens/token-list-store.ts'
 import type { IdSource } from './ulid.ts'
 import { VerificationStore } from './verification/verification-store.ts'
 
@@ -30,6 +35,11 @@ export class Stores {
   #verification: VerificationStore | undefined
   #products: ProductStore | undefined
   #repositories: RepositoryStore | undefined
+  #otpTokens: OtpTokenStore | undefined
+  #tokenLists: TokenListStore | undefined
+  #factors: FactorStore | undefined
+  #assignments: AssignmentStore | undefined
+  #tickets: TicketStore | undefined
 
   constructor(queries: Queries, clock: Clock, nextId: IdSource) {
     this.#queries = queries
@@ -75,6 +85,31 @@ export class Stores {
   get repositories(): RepositoryStore {
     this.#repositories ??= new RepositoryStore(this.#queries)
     return this.#repositories
+  }
+
+  get otpTokens(): OtpTokenStore {
+    this.#otpTokens ??= new OtpTokenStore(this.#queries)
+    return this.#otpTokens
+  }
+
+  get tokenLists(): TokenListStore {
+    this.#tokenLists ??= new TokenListStore(this.#queries)
+    return this.#tokenLists
+  }
+
+  get factors(): FactorStore {
+    this.#factors ??= new FactorStore(this.#queries)
+    return this.#factors
+  }
+
+  get assignments(): AssignmentStore {
+    this.#assignments ??= new AssignmentStore(this.#queries)
+    return this.#assignments
+  }
+
+  get tickets(): TicketStore {
+    this.#tickets ??= new TicketStore(this.#queries)
+    return this.#tickets
   }
 }
 
