@@ -62,9 +62,9 @@ const vagueNames = /^(utils?|helpers?|common|managers?|misc)$|-(utils?|helpers?|
 const sourceLinesMax = 400
 const testLinesMax = 800
 
-/** Tests and what supports them may import anything. */
+/** Tests and what supports them may import anything, and are imported by nothing else. */
 export function isTest(path: string): boolean {
-  return path.endsWith('.test.ts') || path.startsWith('packages/server/test/')
+  return /\.(test|fixture|vectors)\.ts$/.test(path) || path.startsWith('packages/server/test/')
 }
 
 /**
@@ -179,7 +179,7 @@ function isData(path: string): boolean {
 /** Names that say nothing, default exports, files too long to read. */
 export function shapeFaults({ path, text }: SourceFile): readonly string[] {
   const faults: string[] = []
-  const name = posix.basename(path).replace(/(\.test|\.gen|\.vectors)?\.ts$/, '')
+  const name = posix.basename(path).replace(/(\.(test|fixture|vectors|gen))?\.ts$/, '')
   const folder = posix.basename(posix.dirname(path))
   if (vagueNames.test(name) || vagueNames.test(folder)) faults.push('has a name that says nothing')
   if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name)) faults.push('is not named in kebab-case')

@@ -13,7 +13,7 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from 'pg'
 
-/** PostgreSQL refuses to run as root; then it runs as this user ("nobody"), which needs no account. */
+/** PostgreSQL refuses to run as root; then it runs as this user, "nobody" on Linux. */
 const unprivilegedId = 65534
 const startAttemptsMax = 3
 const readyDeadlineMs = 30_000

@@ -5,7 +5,6 @@ const secretWords = new Set([
   'hash',
   'mac',
   'hmac',
-  'tag',
   'digest',
   'secret',
   'password',
@@ -71,5 +70,8 @@ function isSecret(text: string): boolean {
     .split(/(?=[A-Z])|_|(?<=[a-z])(?=\d)/)
     .map((word) => word.toLowerCase())
   while (words.length > 1 && formWords.has(words.at(-1) ?? '')) words.pop()
-  return secretWords.has(words.at(-1) ?? '')
+  // A tag alone is a heading of a contract; the one of a cipher says whose it is.
+  return (
+    secretWords.has(words.at(-1) ?? '') || /^(auth|gcm|mac) tag$/.test(words.slice(-2).join(' '))
+  )
 }
