@@ -2,6 +2,7 @@ import { createPrivateKey, generateKeyPair, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import {
   CompactSign,
+  type CryptoKey,
   calculateJwkThumbprint,
   compactVerify,
   decodeProtectedHeader,
@@ -30,6 +31,9 @@ export interface NewSigningKey {
   /** Seals the private key; call it once the tenant's data key exists. */
   seal(tenantId: string, newKey?: WrappedKey): Promise<Uint8Array>
 }
+
+/** `typ` of a checkpoint of the journal. */
+export const checkpointTyp = 'countersign-checkpoint+jws'
 
 /** Makes and uses ES256 signing keys. The only code that sees a private one. */
 export class Signer {

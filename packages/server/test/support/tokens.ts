@@ -196,7 +196,7 @@ export async function createVerificationBench(
       vault,
       pins,
       clock,
-      policies: { policyOf: async () => bench.policy },
+      policies: { settingsFor: async () => bench.policy },
     }),
     async addToken(token = {}) {
       const { tenantId = 'acme', userId = 'jsmith', serial = '1001', type = 'HOTP' } = token

@@ -24,7 +24,7 @@ const pinAttemptsMax = 3
 
 /** Gives the settings that hold for a tenant at this moment. */
 export interface PolicySource {
-  policyOf(tenantId: string): Promise<VerificationPolicy>
+  settingsFor(caller: Caller, tenantId: string): Promise<VerificationPolicy>
 }
 
 export interface VerificationObserver {
@@ -82,7 +82,7 @@ export class VerificationService {
     request: VerificationRequest,
   ): Promise<Verification> {
     requireVerifier(caller, tenantId)
-    const policy = await this.#policies.policyOf(tenantId)
+    const policy = await this.#policies.settingsFor(caller, tenantId)
     for (let attempt = 1; attempt <= pinAttemptsMax; attempt++) {
       const nowMs = this.#clock()
       const verdict = await this.#checkPin(tenantId, request, policy, nowMs)

@@ -1,6 +1,7 @@
 import type { Queries } from '#storage/queries.ts'
 import { type Builder, integerParameter, statement } from '#storage/statement.ts'
 import type { TokenCandidate } from './candidate.ts'
+import type { ProductWindows } from './policy.ts'
 
 function joined(db: Builder) {
   return db
@@ -172,6 +173,62 @@ const spendStep = statement((db, p: Spend & { driftSteps: number }) =>
       last_used_by: p.userId,
     })
     .where('last_step', '<', p.position),
+)
+
+const tokenToSynchronise = statement((db, p: { tenantId: string; tokenId: string }) =>
+  db
+    .selectFrom('otp_token as t')
+    .innerJoin('otp_factor as f', (join) =>
+      join.onRef('f.tenant_id', '=', 't.tenant_id').onRef('f.token_id', '=', 't.id'),
+    )
+    .innerJoin('otp_product as p', (join) =>
+      join.onRef('p.tenant_id', '=', 't.tenant_id').onRef('p.id', '=', 't.product_id'),
+    )
+    .select([
+      't.type',
+      't.algorithm',
+      't.digits',
+      't.period_seconds',
+      't.status',
+      't.sealed_secret',
+      'f.next_counter',
+      'f.last_step',
+      'f.drift_steps',
+      'p.accept_window',
+      'p.hint_window',
+      'p.search_window',
+    ])
+    .where('t.tenant_id', '=', p.tenantId)
+    .where('t.id', '=', p.tokenId),
+)
+
+const synchroniseCounter = statement(
+  (db, p: { tenantId: string; tokenId: string; position: number; nextCounter: number }) =>
+    db
+      .updateTable('otp_factor')
+      .set({ next_counter: p.nextCounter })
+      .where('tenant_id', '=', p.tenantId)
+      .where('token_id', '=', p.tokenId)
+      .where('next_counter', '<=', p.position),
+)
+
+const synchroniseStep = statement(
+  (
+    db,
+    p: {
+      tenantId: string
+      tokenId: string
+      position: number
+      lastStep: number
+      driftSteps: number
+    },
+  ) =>
+    db
+      .updateTable('otp_factor')
+      .set({ last_step: p.lastStep, drift_steps: p.driftSteps })
+      .where('tenant_id', '=', p.tenantId)
+      .where('token_id', '=', p.tokenId)
+      .where('last_step', '<', p.position),
 )
 
 const claimUse = statement(
@@ -412,6 +469,52 @@ export class VerificationStore {
     return changed === 1
   }
 
+  /** A token and its moving factor, whoever holds it. */
+  async findToSynchronise(
+    tenantId: string,
+    tokenId: string,
+  ): Promise<TokenToSynchronise | undefined> {
+    const row = await this.#queries.first(tokenToSynchronise, { tenantId, tokenId })
+    if (row === undefined) return undefined
+    return {
+      tenantId,
+      tokenId,
+      type: row.type === 'HOTP' ? 'HOTP' : 'TOTP',
+      algorithm: row.algorithm as TokenCandidate['algorithm'],
+      digits: row.digits,
+      periodSeconds: row.period_seconds ?? 0,
+      tokenStatus: row.status,
+      sealedSecret: row.sealed_secret,
+      nextCounter: row.next_counter,
+      lastStep: row.last_step,
+      driftSteps: row.drift_steps,
+      acceptWindow: row.accept_window,
+      hintWindow: row.hint_window,
+      searchWindow: row.search_window,
+    }
+  }
+
+  /**
+   * Moves a token behind two codes, `position` being the first one's; false when it was moved past them meanwhile.
+   */
+  async synchronise(
+    token: TokenToSynchronise,
+    position: number,
+    currentStep: number,
+  ): Promise<boolean> {
+    const { tenantId, tokenId } = token
+    const key = { tenantId, tokenId, position }
+    const changed =
+      token.type === 'HOTP'
+        ? await this.#queries.run(synchroniseCounter, { ...key, nextCounter: position + 2 })
+        : await this.#queries.run(synchroniseStep, {
+            ...key,
+            lastStep: position + 1,
+            driftSteps: position + 1 - currentStep,
+          })
+    return changed === 1
+  }
+
   /** Takes one of the uses that are left; false when none is. */
   async claimUse({ tenantId, tokenId, userId }: TokenCandidate, nowMs: number): Promise<boolean> {
     return (await this.#queries.run(claimUse, { tenantId, tokenId, userId, nowMs })) === 1
@@ -487,6 +590,23 @@ export class VerificationStore {
     }
   }
 }
+
+/** A token apart from who holds it. */
+export type TokenToSynchronise = Pick<
+  TokenCandidate,
+  | 'tenantId'
+  | 'tokenId'
+  | 'type'
+  | 'algorithm'
+  | 'digits'
+  | 'periodSeconds'
+  | 'tokenStatus'
+  | 'sealedSecret'
+  | 'nextCounter'
+  | 'lastStep'
+  | 'driftSteps'
+  | keyof ProductWindows
+>
 
 /** A user as verification sees one. */
 export interface UserState {
