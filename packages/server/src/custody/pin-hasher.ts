@@ -1,9 +1,11 @@
 import { availableParallelism } from 'node:os'
 import { hash, verify } from '@node-rs/argon2'
 
+/** The binding's number for argon2id. */
+const argon2id = 2
 /** OWASP's first choice for argon2id: 19 MiB, two passes, one lane. */
 const parameters = {
-  algorithm: Algorithm.Argon2id,
+  algorithm: argon2id,
   memoryCost: 19_456,
   timeCost: 2,
   parallelism: 1,
