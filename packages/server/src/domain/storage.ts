@@ -19,6 +19,11 @@ import { ProductStore } from './otp-tokens/product-store.ts'
 import { RepositoryStore } from './otp-tokens/repository-store.ts'
 import { TicketStore } from './otp-tokens/ticket-store.ts'
 import { TokenListStore } from './otp-tokens/token-list-store.ts'
+import { PlatformValueStore } from './tenants/platform-value-store.ts'
+import { SigningKeyStore } from './tenants/signing-key-store.ts'
+import { TenantKeyStore } from './tenants/tenant-key-store.ts'
+import { TenantPurgeStore } from './tenants/tenant-purge-store.ts'
+import { TenantStore } from './tenants/tenant-store.ts'
 import type { IdSource } from './ulid.ts'
 import { VerificationStore } from './verification/verification-store.ts'
 
@@ -40,11 +45,41 @@ export class Stores {
   #factors: FactorStore | undefined
   #assignments: AssignmentStore | undefined
   #tickets: TicketStore | undefined
+  #tenants: TenantStore | undefined
+  #tenantKeys: TenantKeyStore | undefined
+  #tenantPurge: TenantPurgeStore | undefined
+  #signingKeys: SigningKeyStore | undefined
+  #platformValues: PlatformValueStore | undefined
 
   constructor(queries: Queries, clock: Clock, nextId: IdSource) {
     this.#queries = queries
     this.#clock = clock
     this.#nextId = nextId
+  }
+
+  get platformValues(): PlatformValueStore {
+    this.#platformValues ??= new PlatformValueStore(this.#queries)
+    return this.#platformValues
+  }
+
+  get signingKeys(): SigningKeyStore {
+    this.#signingKeys ??= new SigningKeyStore(this.#queries)
+    return this.#signingKeys
+  }
+
+  get tenantPurge(): TenantPurgeStore {
+    this.#tenantPurge ??= new TenantPurgeStore(this.#queries)
+    return this.#tenantPurge
+  }
+
+  get tenantKeys(): TenantKeyStore {
+    this.#tenantKeys ??= new TenantKeyStore(this.#queries)
+    return this.#tenantKeys
+  }
+
+  get tenants(): TenantStore {
+    this.#tenants ??= new TenantStore(this.#queries)
+    return this.#tenants
   }
 
   get chain(): ChainStore {

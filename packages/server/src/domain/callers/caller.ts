@@ -35,6 +35,8 @@ export interface CallerIdentity {
   /** The caller's own tenant; null for accounts of the platform. */
   readonly tenantId: string | null
   readonly scopes: readonly Scope[]
+  /** Version of the tenant's settings at the moment of authentication; absent where no tenant was read. */
+  readonly settingsVersion?: number | undefined
 }
 
 /** Who asks, through which door, and what that one may do. Made by a surface's `auth.ts` only. */
@@ -46,6 +48,8 @@ export class Caller {
   readonly requestId: string | null
   readonly tenantId: string | null
   readonly granted: readonly Scope[]
+  /** See {@link CallerIdentity}; lets the tenant's settings be used without reading them again. */
+  readonly settingsVersion: number | undefined
   readonly #scopes: ReadonlySet<Scope>
 
   constructor(identity: CallerIdentity) {
@@ -56,6 +60,7 @@ export class Caller {
     this.requestId = identity.requestId
     this.tenantId = identity.tenantId
     this.granted = identity.scopes
+    this.settingsVersion = identity.settingsVersion
     this.#scopes = expandScopes(identity.scopes)
   }
 

@@ -1,0 +1,136 @@
+import { MasterKey } from '#custody/master-key.ts'
+import { systemRandomness } from '#custody/randomness.ts'
+import { Signer } from '#custody/signer.ts'
+import { Vault } from '#custody/vault.ts'
+import { Caller, type CallerIdentity } from '#domain/callers/caller.ts'
+import type { Scope } from '#domain/callers/scopes.ts'
+import { Sealer } from '#domain/journal/sealer.ts'
+import type { Storage } from '#domain/storage.ts'
+import { type OutboundAllow, OutboundRule } from '#domain/tenants/outbound-rule.ts'
+import { PlatformBootstrap } from '#domain/tenants/platform-bootstrap.ts'
+import { SettingsService } from '#domain/tenants/settings-service.ts'
+import { TenantPurge } from '#domain/tenants/tenant-purge.ts'
+import { TenantService } from '#domain/tenants/tenant-service.ts'
+import type { IdSource } from '#domain/ulid.ts'
+import type { StorageObserver } from '#storage/queries.ts'
+import { createTestDatabase } from './postgres.ts'
+import { createTestStorage, type TestClock, type TestStorage } from './storage.ts'
+
+/** Suites that rest on SQL run on both: `describe.each(engines)`. */
+export const engines = ['sqlite', 'postgres'] as const
+export type TestEngine = (typeof engines)[number]
+
+export interface TestCoreOptions {
+  /** `postgres`: a database of its own, dropped at the end. */
+  readonly engine?: TestEngine
+  /** A database that is there already; `engine` does not count then. */
+  readonly url?: string
+  readonly masterKey?: MasterKey
+  readonly outboundAllow?: OutboundAllow
+  readonly observer?: StorageObserver
+  readonly clock?: TestClock
+}
+
+/** The core over a real database, wired as the server wires it, with a clock that stands still. */
+export interface TestCore extends AsyncDisposable {
+  readonly test: TestStorage
+  readonly storage: Storage
+  readonly clock: TestClock
+  readonly nextId: IdSource
+  readonly vault: Vault
+  readonly signer: Signer
+  readonly sealer: Sealer
+  readonly platform: PlatformBootstrap
+  readonly tenants: TenantService
+  readonly tenantPurge: TenantPurge
+  readonly settings: SettingsService
+}
+
+export const testMasterKeyBytes: Uint8Array = Buffer.alloc(32, 7)
+
+export async function createTestCore(options: TestCoreOptions = {}): Promise<TestCore> {
+  const ownDatabase =
+    options.engine === 'postgres' && options.url === undefined
+      ? await createTestDatabase()
+      : undefined
+  const url = options.url ?? ownDatabase?.url
+  const test = await createTestStorage({
+    ...(url === undefined ? {} : { url }),
+    ...(options.observer === undefined ? {} : { observer: options.observer }),
+    ...(options.clock === undefined ? {} : { clock: options.clock }),
+  })
+  const { storage, clock, nextId } = test
+  const randomness = systemRandomness
+  const masterKey = options.masterKey ?? new MasterKey(testMasterKeyBytes)
+  const vault = new Vault(masterKey, storage.read.tenantKeys, randomness)
+  const signer = new Signer(vault)
+  const outbound = new OutboundRule(options.outboundAllow ?? { hosts: [], ranges: [] })
+  const sealer = new Sealer({
+    storage,
+    clock,
+    holder: nextId(),
+    afterSealing: async () => {},
+    observer: {
+      sealingFailed: (error) => {
+        throw error
+      },
+    },
+  })
+  const platform = new PlatformBootstrap({ storage, vault, signer, randomness, clock })
+  const tenantPurge = new TenantPurge({ storage, clock })
+  const tenants = new TenantService({
+    storage,
+    vault,
+    signer,
+    sealer,
+    purge: tenantPurge,
+    randomness,
+    clock,
+    nextId,
+  })
+  const settings = new SettingsService({ storage, vault, outbound, clock })
+  return {
+    test,
+    storage,
+    clock,
+    nextId,
+    vault,
+    signer,
+    sealer,
+    platform,
+    tenants,
+    tenantPurge,
+    settings,
+    async [Symbol.asyncDispose]() {
+      await test[Symbol.asyncDispose]()
+      await ownDatabase?.drop()
+    },
+  }
+}
+
+/** As `createTestCore`, with a platform in which tenants can be made. */
+export async function createReadyTestCore(options: TestCoreOptions = {}): Promise<TestCore> {
+  const core = await createTestCore(options)
+  await core.platform.ensurePlatform()
+  return core
+}
+
+/** A caller that authentication would have made; of the platform when the tenant is null. */
+export function testCaller(
+  tenantId: string | null,
+  scopes: readonly Scope[],
+  changes: Partial<CallerIdentity> = {},
+): Caller {
+  return new Caller({
+    type: 'SERVICE_ACCOUNT',
+    id: tenantId === null ? 'bootstrap' : `${tenantId}-account`,
+    address: '127.0.0.1',
+    surface: 'native',
+    requestId: '01M7YRRT808A9NYTDXX0X5X0P4',
+    tenantId,
+    scopes,
+    ...changes,
+  })
+}
+
+export const platformAdmin: Caller = testCaller(null, ['platform:admin'])
