@@ -120,14 +120,6 @@ const removeOfToken = statement((db, p: { tenantId: string; tokenId: string }) =
     .where('token_id', '=', p.tokenId),
 )
 
-const holdUser = statement((db, p: { tenantId: string; userId: string }) =>
-  db
-    .updateTable('app_user')
-    .set((eb) => ({ updated_at: eb.ref('updated_at') }))
-    .where('tenant_id', '=', p.tenantId)
-    .where('id', '=', p.userId),
-)
-
 /** Who holds which token. */
 export class AssignmentStore {
   readonly #queries: Queries
@@ -217,15 +209,6 @@ export class AssignmentStore {
 
   async removeOfToken(tenantId: string, tokenId: string): Promise<number> {
     return this.#queries.run(removeOfToken, { tenantId, tokenId })
-  }
-
-  /**
-   * Keeps the user from being deleted until the transaction ends, so that no assignment is left without its user.
-   *
-   * @returns false when there is no such user.
-   */
-  async holdUser(tenantId: string, userId: string): Promise<boolean> {
-    return (await this.#queries.run(holdUser, { tenantId, userId })) === 1
   }
 }
 

@@ -1,5 +1,5 @@
-import { DomainError, type Fault } from '../errors.ts'
-import type { OtpToken } from './otp-token.ts'
+import { DomainError } from '../errors.ts'
+import { MemberCheck } from '../users/name-text.ts'
 
 export type AssignmentStatus = 'ACTIVE' | 'INACTIVE' | 'LOCKED' | 'DISABLED'
 export type LockReason = 'FAILURES' | 'ADMINISTRATOR'
@@ -59,22 +59,25 @@ export function asOf(assignment: Assignment, nowMs: number): Assignment {
 
 /** @throws DomainError `invalid_request` naming every member that is out of range. */
 export function checkTerms(terms: AssignmentTerms): void {
-  const faults: Fault[] = []
-  const check = (name: 'usageLimit' | 'priority', max: number) => {
+  const check = new MemberCheck()
+  const checkRange = (name: 'usageLimit' | 'priority', max: number) => {
     const value = terms[name]
     if (value !== undefined && !(Number.isInteger(value) && value >= 0 && value <= max)) {
-      faults.push(outOfRange(`/${name}`, `must be from 0 to ${max}`))
+      check.add(`/${name}`, 'out_of_range', `must be from 0 to ${max}`)
     }
   }
-  check('usageLimit', usageLimitMax)
-  check('priority', priorityMax)
-  const { startsAtMs, expiresAtMs } = terms
-  if (typeof startsAtMs === 'number' && typeof expiresAtMs === 'number') {
-    if (expiresAtMs <= startsAtMs) faults.push(outOfRange('/expiresAt', 'must be after startsAt'))
-  }
-  if (faults.length > 0) {
-    throw new DomainError('invalid_request', 'The assignment is not valid.', { faults })
-  }
+  checkRange('usageLimit', usageLimitMax)
+  checkRange('priority', priorityMax)
+  check.finish()
+}
+
+/** @throws DomainError `invalid_request` for a validity that ends before it begins. */
+export function checkValidity({ startsAtMs, expiresAtMs }: Validity): void {
+  if (startsAtMs === null || expiresAtMs === null || startsAtMs < expiresAtMs) return
+  const message = 'must be after startsAt'
+  throw new DomainError('invalid_request', `The end ${message}.`, {
+    faults: [{ pointer: '/expiresAt', code: 'out_of_range', message }],
+  })
 }
 
 /** @throws DomainError `invalid_request`; the PIN is not repeated. */
@@ -86,11 +89,14 @@ export function checkPin(pin: string): void {
   })
 }
 
+/** From when and until when; null: no bound. */
+export interface Validity {
+  readonly startsAtMs: number | null
+  readonly expiresAtMs: number | null
+}
+
 /** The part of the wanted validity that the token's maker allows. */
-export function withinToken(
-  token: OtpToken,
-  wanted: { startsAtMs: number | null; expiresAtMs: number | null },
-): { startsAtMs: number | null; expiresAtMs: number | null } {
+export function withinToken(token: Validity, wanted: Validity): Validity {
   return {
     startsAtMs: later(token.startsAtMs, wanted.startsAtMs),
     expiresAtMs: earlier(token.expiresAtMs, wanted.expiresAtMs),
@@ -107,8 +113,4 @@ function later(one: number | null, other: number | null): number | null {
 
 function earlier(one: number | null, other: number | null): number | null {
   return one === null || other === null ? (one ?? other) : Math.min(one, other)
-}
-
-function outOfRange(pointer: string, message: string): Fault {
-  return { pointer, code: 'out_of_range', message }
 }

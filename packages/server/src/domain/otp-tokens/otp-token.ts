@@ -1,4 +1,6 @@
+import type { Place } from '#custody/vault.ts'
 import { DomainError } from '../errors.ts'
+import type { Assignment } from './assignment.ts'
 import type { OtpParameters, ProductCodes } from './product.ts'
 
 export type TokenStatus = 'ACTIVE' | 'DISABLED' | 'DECEASED'
@@ -33,7 +35,13 @@ export interface OtpToken extends OtpParameters {
 }
 
 export const serialPattern = /^[\x21-\x7e]{1,64}$/
+export const identifierLengthMax = 64
 export const descriptionLengthMax = 255
+
+/** A token with everybody who holds it, in order of assignment. */
+export interface HeldToken extends OtpToken {
+  readonly assignments: readonly Assignment[]
+}
 
 /** True for the moves ACTIVE <-> DISABLED -> DECEASED, and for staying. */
 export function mayBecome(from: TokenStatus, to: TokenStatus): boolean {
@@ -61,4 +69,9 @@ export function tokenNotFound(): DomainError {
 /** How the journal names a token. */
 export function tokenTarget(tokenId: string): { type: string; id: string } {
   return { type: 'otp-token', id: tokenId }
+}
+
+/** Where a token's secret is sealed. */
+export function secretPlace(tenantId: string, tokenId: string): Place {
+  return { tenantId, table: 'otp_token', row: tokenId, column: 'sealed_secret' }
 }

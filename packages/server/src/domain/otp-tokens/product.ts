@@ -49,7 +49,7 @@ export function unfitParameters(
   given: { readonly [Name in keyof OtpParameters]?: OtpParameters[Name] | undefined },
 ): (keyof OtpParameters)[] {
   const names: (keyof OtpParameters)[] = isGeneric(product)
-    ? ['type']
+    ? ['type', ...(product.type === 'HOTP' ? (['periodSeconds'] as const) : [])]
     : ['type', 'algorithm', 'digits', 'periodSeconds']
   return names.filter((name) => given[name] !== undefined && given[name] !== product[name])
 }
