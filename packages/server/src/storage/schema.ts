@@ -136,7 +136,9 @@ export interface UserDomainTable {
   ulid: string
   name: string
   dns_name: string | null
+  folded_dns: string | null
   netbios_name: string | null
+  folded_netbios: string | null
   description: string | null
   is_default: number
   repository_id: string | null
@@ -154,6 +156,7 @@ export interface AppUserTable {
   folded_login: string
   display_name: string | null
   email: string | null
+  folded_email: string | null
   status: string
   first_name: string | null
   last_name: string | null
@@ -188,6 +191,7 @@ export interface UserIdentifierTable {
   scheme: string
   /** In the normal form of its scheme. */
   value: string
+  /** Empty: nobody's any more, and never to be anybody's again. */
   user_id: string
 }
 

@@ -2,16 +2,15 @@ import {
   type Compilable,
   type CompiledQuery,
   type Dialect,
-
   DummyDriver,
   Kysely,
   PostgresAdapter,
   PostgresIntrospector,
   PostgresQueryCompiler,
+  type RawBuilder,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
-  type RawBuilder,
   sql,
 } from 'kysely'
 import type { Engine } from './dialect.ts'

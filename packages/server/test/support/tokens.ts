@@ -207,7 +207,7 @@ export async function createVerificationBench(
       const nowMs = clock()
       const productId = nextId()
       await database.transaction(async (queries) => {
-        const user = await storage.read.verification.findUserState(tenantId, userId)
+        const user = await storage.read.candidates.findUserState(tenantId, userId)
         if (user === undefined) await queries.run(insertUser, { tenantId, id: userId, nowMs })
         await queries.run(insertProduct, { tenantId, id: productId, nowMs })
         const periodSeconds = type === 'TOTP' ? 30 : null

@@ -12,7 +12,7 @@ import type { Storage } from '../storage.ts'
 import { firstUlidAt } from '../ulid.ts'
 import type { CheckpointService } from './checkpoint-service.ts'
 import type { Checkpoint } from './checkpoint-store.ts'
-import type { PlacedRecord, RecordFilter, RecordRange } from './journal-reader.ts'
+import type { PlacedRecord, RecordFilter, RecordRange } from './journal-reader-store.ts'
 import { exportLine } from './journal-record.ts'
 import type { Sealer } from './sealer.ts'
 

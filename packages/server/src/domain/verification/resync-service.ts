@@ -6,9 +6,9 @@ import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import type { Storage, Stores } from '../storage.ts'
 import { assignmentLock, isLockedAt, type TokenCandidate, whyUnusable } from './candidate.ts'
+import type { TokenToSynchronise } from './candidate-store.ts'
 import { type VerificationPolicy, windowsOf } from './policy.ts'
 import type { PolicySource } from './verification-service.ts'
-import type { TokenToSynchronise } from './verification-store.ts'
 
 export interface ResyncRequest {
   readonly tokenId: string
@@ -56,7 +56,7 @@ export class ResyncService {
     const policy = await this.#policies.settingsFor(caller, tenantId)
     return this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()
-      const token = await stores.verification.findToSynchronise(tenantId, request.tokenId)
+      const token = await stores.candidates.findToSynchronise(tenantId, request.tokenId)
       if (token === undefined) throw new DomainError('token_not_found', 'No such token.')
       if (token.tokenStatus !== 'ACTIVE') {
         throw new DomainError('token_not_active', 'The token is not active.')
@@ -71,7 +71,7 @@ export class ResyncService {
       const position = searchPair(token, secret, request.codes, policy, nowMs)
       const moved =
         position !== undefined &&
-        (await stores.verification.synchronise(token, position, stepOf(token, nowMs)))
+        (await stores.spending.synchronise(token, position, stepOf(token, nowMs)))
       await settle(stores, caller, { tenantId, held, moved, policy, nowMs })
       await stores.journal.append(caller, tenantId, {
         action: 'otp-token.synchronised',
@@ -108,7 +108,7 @@ async function usableHold(
   nowMs: number,
 ): Promise<TokenCandidate | undefined> {
   if (userId === undefined) return undefined
-  const held = await stores.verification.findHeld(tenantId, { tokenId, userId })
+  const held = await stores.candidates.findHeld(tenantId, { tokenId, userId })
   if (held === undefined) {
     throw new DomainError('not_assigned', 'The token is not assigned to this user.')
   }
@@ -136,16 +136,16 @@ async function settle(
   const { tenantId, held, moved, policy, nowMs } = context
   if (held === undefined) return
   if (moved) {
-    await stores.verification.clearAssignmentFailures(held, nowMs)
-    await stores.verification.clearUserFailures(tenantId, held.userId)
+    await stores.failures.clearAssignmentFailures(held, nowMs)
+    await stores.failures.clearUserFailures(tenantId, held.userId)
     return
   }
   const { lockout } = policy
-  const count = await stores.verification.failAssignment(held, nowMs, {
+  const count = await stores.failures.failAssignment(held, nowMs, {
     failuresMax: lockout.tokenMaxFailures,
     lockSeconds: lockout.tokenLockSeconds,
   })
-  await stores.verification.failUser(tenantId, held.userId, nowMs, {
+  await stores.failures.failUser(tenantId, held.userId, nowMs, {
     failuresMax: lockout.userMaxFailures,
     lockSeconds: lockout.userLockSeconds,
   })

@@ -47,10 +47,10 @@ async function findOfUser(
   userId: string | undefined,
   token: TokenReference | undefined,
 ): Promise<Subject> {
-  const held = inOrderOfTrial(await stores.verification.listHeldBy(tenantId, userId ?? nobody))
+  const held = inOrderOfTrial(await stores.candidates.listHeldBy(tenantId, userId ?? nobody))
   if (userId === undefined) return absent(undefined, 'USER_UNKNOWN')
   if (held.length === 0) {
-    const state = await stores.verification.findUserState(tenantId, userId)
+    const state = await stores.candidates.findUserState(tenantId, userId)
     if (state === undefined) return absent(undefined, 'USER_UNKNOWN')
     if (state.status !== 'ACTIVE') return absent(userId, 'USER_DISABLED')
     return absent(userId, 'NO_USABLE_CREDENTIAL', token === undefined ? undefined : 'not_assigned')
@@ -82,11 +82,11 @@ async function listOwned(
   token: TokenReference,
 ): Promise<readonly TokenCandidate[]> {
   if ('serial' in token && token.product === undefined) {
-    return stores.verification.listOwnedWithSerial(tenantId, token.serial)
+    return stores.candidates.listOwnedWithSerial(tenantId, token.serial)
   }
   const tokenId = await findTokenId(stores, tenantId, token)
   const owned =
-    tokenId === undefined ? undefined : await stores.verification.findOwned(tenantId, tokenId)
+    tokenId === undefined ? undefined : await stores.candidates.findOwned(tenantId, tokenId)
   return owned === undefined ? [] : [owned]
 }
 
@@ -98,7 +98,7 @@ async function findTokenId(
 ): Promise<string | undefined> {
   if ('id' in token) return token.id
   const { serial, product } = token
-  const found = (await stores.verification.listTokensWithSerial(tenantId, serial)).filter(
+  const found = (await stores.candidates.listTokensWithSerial(tenantId, serial)).filter(
     ({ manufacturerCode, productCode }) =>
       product === undefined ||
       (manufacturerCode === product.manufacturerCode && productCode === product.productCode),

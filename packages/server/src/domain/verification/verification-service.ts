@@ -1,6 +1,4 @@
 import { normaliseCode } from '@countersign/protocol/otp/code.ts'
-import { digitsMin, findCounter } from '@countersign/protocol/otp/hotp.ts'
-import { totpStep } from '@countersign/protocol/otp/totp.ts'
 import { type PinHasher, PinQueueFullError } from '#custody/pin-hasher.ts'
 import { sha256Hex } from '#custody/secrets.ts'
 import type { Vault } from '#custody/vault.ts'
@@ -8,9 +6,19 @@ import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import type { Storage, Stores } from '../storage.ts'
-import { assignmentLock, failuresAt, isLockedAt, type TokenCandidate } from './candidate.ts'
+import { assignmentLock, isLockedAt, type TokenCandidate } from './candidate.ts'
+import { accepted, type Decision, locked, noCredential, rejected } from './decision.ts'
 import { describeContext, describeTrials } from './decision-detail.ts'
+import { computeDecoy } from './decoy.ts'
 import { type Attempt, currentStep, type Evaluation, evaluate, type Trial } from './evaluation.ts'
+import {
+  anyLeadingPin,
+  lookAgain,
+  mayCarryPin,
+  type PinVerdict,
+  pinState,
+  pinTarget,
+} from './pin-check.ts'
 import type { VerificationPolicy } from './policy.ts'
 import { findSubject, type Subject } from './subject.ts'
 import type {
@@ -30,19 +38,6 @@ export interface PolicySource {
 export interface VerificationObserver {
   countVerification(result: string): void
 }
-
-/** The one PIN that was computed: against which hash, and whether it fits. */
-interface PinVerdict {
-  readonly pinHash: string | undefined
-  readonly pin: string
-  readonly fits: boolean
-}
-
-/** An outcome without the record that will report it. */
-type Decision = Omit<Verification, 'auditId'>
-
-/** The PIN or its hash changed between looking and deciding: look again. */
-const lookAgain = Symbol('look again')
 
 /** Checks codes and spends them: one core for every surface, so that a code accepted on one is spent on all. */
 export class VerificationService {
@@ -187,7 +182,7 @@ export class VerificationService {
     const { trial, position, tried } = evaluation
     const { candidate } = trial
     const limited = candidate.usageLimit > 0
-    if (limited && !(await stores.verification.claimUse(candidate, nowMs))) {
+    if (limited && !(await stores.spending.claimUse(candidate, nowMs))) {
       return this.#record(
         scene,
         rejected(candidate.userId, 'NO_USABLE_CREDENTIAL', undefined),
@@ -195,18 +190,18 @@ export class VerificationService {
       )
     }
     const step = currentStep(candidate, nowMs)
-    if (!(await stores.verification.spend(candidate, position, nowMs, step))) {
-      if (limited) await stores.verification.returnUse(candidate)
+    if (!(await stores.spending.spend(candidate, position, nowMs, step))) {
+      if (limited) await stores.spending.returnUse(candidate)
       return this.#record(scene, await whyNotSpent(scene, candidate), tried)
     }
     if (candidate.failureCount > 0 || candidate.assignmentStatus === 'LOCKED') {
-      await stores.verification.clearAssignmentFailures(candidate, nowMs)
+      await stores.failures.clearAssignmentFailures(candidate, nowMs)
     }
     if (candidate.userFailureCount > 0 || candidate.userLock.locked) {
-      await stores.verification.clearUserFailures(tenantId, candidate.userId)
+      await stores.failures.clearUserFailures(tenantId, candidate.userId)
     }
     if (request.isLogon === true)
-      await stores.verification.setLastLogin(tenantId, candidate.userId, nowMs)
+      await stores.failures.setLastLogin(tenantId, candidate.userId, nowMs)
     return this.#record(scene, accepted(candidate), tried)
   }
 
@@ -222,7 +217,7 @@ export class VerificationService {
     let countedAny = false
     for (const { candidate } of inLockOrder(tried)) {
       const limit = { failuresMax: lockout.tokenMaxFailures, lockSeconds: lockout.tokenLockSeconds }
-      const count = await stores.verification.failAssignment(candidate, nowMs, limit)
+      const count = await stores.failures.failAssignment(candidate, nowMs, limit)
       if (count === undefined) continue
       countedAny = true
       attemptsLeft = Math.min(
@@ -250,7 +245,7 @@ export class VerificationService {
       return this.#record(scene, await whyNotSpent(scene, first?.candidate), tried)
     }
     const limit = { failuresMax: lockout.userMaxFailures, lockSeconds: lockout.userLockSeconds }
-    const count = await stores.verification.failUser(tenantId, userId, nowMs, limit)
+    const count = await stores.failures.failUser(tenantId, userId, nowMs, limit)
     if (lockout.userMaxFailures > 0) {
       attemptsLeft = Math.min(
         attemptsLeft,
@@ -326,12 +321,6 @@ function requireVerifier(caller: Caller, tenantId: string): void {
   )
 }
 
-/** Codes alone are told by their length before anything is read. */
-function mayCarryPin({ pin, pinMayLead, code }: VerificationRequest): boolean {
-  if (pin !== undefined) return true
-  return pinMayLead === true && (normaliseCode(code)?.length ?? 0) > digitsMin
-}
-
 function attemptOf(request: VerificationRequest, nowMs: number): Attempt {
   return {
     code: normaliseCode(request.code),
@@ -339,34 +328,6 @@ function attemptOf(request: VerificationRequest, nowMs: number): Attempt {
     pinMayLead: request.pinMayLead === true,
     nowMs,
   }
-}
-
-/** The candidate whose PIN matters: the one that matches, else the one that would after synchronisation. */
-function pinTarget(evaluation: Evaluation): Trial | undefined {
-  if (evaluation.kind === 'matched') return evaluation.trial
-  if (evaluation.kind !== 'unmatched') return undefined
-  return evaluation.tried.find(({ finding }) => finding.kind === 'hint')
-}
-
-function anyLeadingPin(evaluation: Evaluation): string | undefined {
-  if (evaluation.kind !== 'unmatched' && evaluation.kind !== 'matched') return undefined
-  return evaluation.tried.find(({ typed }) => typed.pin !== undefined)?.typed.pin
-}
-
-function pinState(
-  target: Trial | undefined,
-  verdict: PinVerdict | undefined,
-): 'fits' | 'wrong' | typeof lookAgain {
-  if (target === undefined || target.candidate.pinHash === null) return 'fits'
-  if (target.typed.pin === undefined) return 'wrong'
-  if (
-    verdict === undefined ||
-    verdict.pinHash !== target.candidate.pinHash ||
-    verdict.pin !== target.typed.pin
-  ) {
-    return lookAgain
-  }
-  return verdict.fits ? 'fits' : 'wrong'
 }
 
 function reasonOf(
@@ -382,7 +343,7 @@ function reasonOf(
 async function whyNotSpent(scene: Scene, candidate: TokenCandidate | undefined): Promise<Decision> {
   const { stores, tenantId, nowMs, subject } = scene
   const now =
-    candidate === undefined ? undefined : await stores.verification.findHeld(tenantId, candidate)
+    candidate === undefined ? undefined : await stores.candidates.findHeld(tenantId, candidate)
   if (now !== undefined && isLockedAt(now.userLock, nowMs)) {
     return locked(subject, 'USER_LOCKED', now.userLock.untilMs, nowMs)
   }
@@ -397,90 +358,7 @@ function inLockOrder(tried: readonly Trial[]): Trial[] {
   return tried.toSorted((one, other) => (one.candidate.tokenId < other.candidate.tokenId ? -1 : 1))
 }
 
-function accepted(candidate: TokenCandidate): Decision {
-  return {
-    result: 'ACCEPTED',
-    reason: undefined,
-    userId: candidate.userId,
-    credential: { tokenId: candidate.tokenId, serial: candidate.serial },
-    retryAfterSeconds: undefined,
-    attemptsLeft: undefined,
-    unusable: undefined,
-  }
-}
-
-function rejected(
-  userId: string | undefined,
-  reason: VerificationReason,
-  attemptsLeft: number | undefined,
-): Decision {
-  return {
-    result: reason === 'OUT_OF_SYNC' ? 'RESYNC_REQUIRED' : 'REJECTED',
-    reason,
-    userId,
-    credential: undefined,
-    retryAfterSeconds: undefined,
-    attemptsLeft:
-      attemptsLeft === undefined || !Number.isFinite(attemptsLeft) ? undefined : attemptsLeft,
-    unusable: undefined,
-  }
-}
-
-function locked(
-  { userId }: Subject,
-  reason: VerificationReason,
-  untilMs: number | null,
-  nowMs: number,
-): Decision {
-  return {
-    result: 'LOCKED',
-    reason,
-    userId,
-    credential: undefined,
-    retryAfterSeconds:
-      untilMs === null ? undefined : Math.max(1, Math.ceil((untilMs - nowMs) / 1000)),
-    attemptsLeft: undefined,
-    unusable: undefined,
-  }
-}
-
-function noCredential(
-  { userId }: Subject,
-  { reason, unusable }: Extract<Evaluation, { kind: 'no_credential' }>,
-): Decision {
-  return {
-    result: 'NO_CREDENTIAL',
-    reason,
-    userId,
-    credential: undefined,
-    retryAfterSeconds: undefined,
-    attemptsLeft: undefined,
-    unusable,
-  }
-}
-
 function hashOfName(user: UserReference): string {
   if ('id' in user) return sha256Hex(user.id)
   return sha256Hex('loginName' in user ? user.loginName : user.value)
-}
-
-const decoySecret = new Uint8Array(20)
-
-/** The work of a default token, so that nobody learns by the clock whether a user exists or holds one. */
-function computeDecoy({ totp }: VerificationPolicy, nowMs: number): void {
-  const step = totpStep(nowMs, 30)
-  const reach = Math.max(totp.acceptSteps, totp.resyncHintSteps)
-  findCounter({
-    secret: decoySecret,
-    algorithm: 'SHA1',
-    digits: 6,
-    code: '000000',
-    from: step - reach,
-    to: step + reach,
-  })
-}
-
-/** Failures of an assignment that still count now. */
-export function currentFailures(candidate: TokenCandidate, nowMs: number): number {
-  return failuresAt(candidate.failureCount, assignmentLock(candidate), nowMs)
 }

@@ -87,18 +87,21 @@ export function foundation({ text, integer, bytes, tableOptions }: ColumnTypes):
       'user_domain',
       `
       tenant_id ${text} not null, folded_name ${text} not null, ulid ${text} not null, name ${text} not null,
-      dns_name ${text}, netbios_name ${text}, description ${text}, is_default ${integer} not null,
+      dns_name ${text}, folded_dns ${text}, netbios_name ${text}, folded_netbios ${text},
+      description ${text}, is_default ${integer} not null,
       repository_id ${text}, created_at ${integer} not null, updated_at ${integer} not null,
       primary key (tenant_id, folded_name)`,
     ),
     'create unique index user_domain_ulid on user_domain (tenant_id, ulid)',
     'create unique index user_domain_default on user_domain (tenant_id) where is_default = 1',
+    'create index user_domain_netbios on user_domain (tenant_id, folded_netbios) where folded_netbios is not null',
+    'create index user_domain_dns on user_domain (tenant_id, folded_dns) where folded_dns is not null',
     table(
       'app_user',
       `
       tenant_id ${text} not null, id ${text} not null, ulid ${text} not null, domain ${text} not null,
       login_name ${text} not null, folded_login ${text} not null, display_name ${text}, email ${text},
-      status ${text} not null, first_name ${text}, last_name ${text}, mobile ${text}, telephone ${text},
+      folded_email ${text}, status ${text} not null, first_name ${text}, last_name ${text}, mobile ${text}, telephone ${text},
       canonical_name ${text}, principal_name ${text}, description ${text}, password_hash ${text},
       keyless_external_id ${text}, last_login_at ${integer}, last_authenticated_at ${integer},
       created_at ${integer} not null, updated_at ${integer} not null,
@@ -107,7 +110,11 @@ export function foundation({ text, integer, bytes, tableOptions }: ColumnTypes):
     'create unique index app_user_ulid on app_user (tenant_id, ulid)',
     'create unique index app_user_login on app_user (tenant_id, domain, folded_login)',
     'create index app_user_folded_login on app_user (tenant_id, folded_login)',
-    'create index app_user_keyless on app_user (tenant_id, keyless_external_id) where keyless_external_id is not null',
+    'create index app_user_keyless on app_user (tenant_id, keyless_external_id, ulid) where keyless_external_id is not null',
+    'create index app_user_email on app_user (tenant_id, folded_email, ulid) where folded_email is not null',
+    'create index app_user_principal on app_user (tenant_id, principal_name, ulid) where principal_name is not null',
+    'create index app_user_domain on app_user (tenant_id, domain, ulid)',
+    'create index app_user_status on app_user (tenant_id, status, ulid)',
     table(
       'user_lockout',
       `

@@ -80,7 +80,7 @@ const findSeqNearId = statement((db, p: { tenantId: string; id: string }) =>
 )
 
 /** Reads the chain. Every method reads a bounded number of rows. */
-export class JournalReader {
+export class JournalReaderStore {
   readonly #queries: Queries
 
   constructor(queries: Queries) {
