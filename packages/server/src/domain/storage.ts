@@ -9,7 +9,7 @@ import type { Clock } from './clock.ts'
 import { DomainError } from './errors.ts'
 import { ChainStore } from './journal/chain-store.ts'
 import { CheckpointStore } from './journal/checkpoint-store.ts'
-import { JournalReader } from './journal/journal-reader.ts'
+import { JournalReaderStore } from './journal/journal-reader-store.ts'
 import { JournalStore } from './journal/journal-store.ts'
 import { LeaseStore } from './lease-store.ts'
 import { AssignmentStore } from './otp-tokens/assignment-store.ts'
@@ -25,7 +25,15 @@ import { TenantKeyStore } from './tenants/tenant-key-store.ts'
 import { TenantPurgeStore } from './tenants/tenant-purge-store.ts'
 import { TenantStore } from './tenants/tenant-store.ts'
 import type { IdSource } from './ulid.ts'
-import { VerificationStore } from './verification/verification-store.ts'
+import { UserCredentialStore } from './users/user-credential-store.ts'
+import { UserDomainStore } from './users/user-domain-store.ts'
+import { UserIdentifierStore } from './users/user-identifier-store.ts'
+import { UserResolver } from './users/user-resolver-store.ts'
+import { UserStore } from './users/user-store.ts'
+import { UserViewStore } from './users/user-view-store.ts'
+import { CandidateStore } from './verification/candidate-store.ts'
+import { FailureStore } from './verification/failure-store.ts'
+import { SpendingStore } from './verification/spending-store.ts'
 
 /** Every feature's store over one connection: those of a transaction share its fate. */
 export class Stores {
@@ -35,9 +43,11 @@ export class Stores {
   #chain: ChainStore | undefined
   #checkpoints: CheckpointStore | undefined
   #journal: JournalStore | undefined
-  #journalReader: JournalReader | undefined
+  #journalReader: JournalReaderStore | undefined
   #leases: LeaseStore | undefined
-  #verification: VerificationStore | undefined
+  #candidates: CandidateStore | undefined
+  #failures: FailureStore | undefined
+  #spending: SpendingStore | undefined
   #products: ProductStore | undefined
   #repositories: RepositoryStore | undefined
   #otpTokens: OtpTokenStore | undefined
@@ -50,6 +60,12 @@ export class Stores {
   #tenantPurge: TenantPurgeStore | undefined
   #signingKeys: SigningKeyStore | undefined
   #platformValues: PlatformValueStore | undefined
+  #userDomains: UserDomainStore | undefined
+  #users: UserStore | undefined
+  #userViews: UserViewStore | undefined
+  #userIdentifiers: UserIdentifierStore | undefined
+  #userCredentials: UserCredentialStore | undefined
+  #userResolver: UserResolver | undefined
 
   constructor(queries: Queries, clock: Clock, nextId: IdSource) {
     this.#queries = queries
@@ -57,19 +73,9 @@ export class Stores {
     this.#nextId = nextId
   }
 
-  get platformValues(): PlatformValueStore {
-    this.#platformValues ??= new PlatformValueStore(this.#queries)
-    return this.#platformValues
-  }
-
-  get signingKeys(): SigningKeyStore {
-    this.#signingKeys ??= new SigningKeyStore(this.#queries)
-    return this.#signingKeys
-  }
-
-  get tenantPurge(): TenantPurgeStore {
-    this.#tenantPurge ??= new TenantPurgeStore(this.#queries)
-    return this.#tenantPurge
+  get tenants(): TenantStore {
+    this.#tenants ??= new TenantStore(this.#queries)
+    return this.#tenants
   }
 
   get tenantKeys(): TenantKeyStore {
@@ -77,9 +83,19 @@ export class Stores {
     return this.#tenantKeys
   }
 
-  get tenants(): TenantStore {
-    this.#tenants ??= new TenantStore(this.#queries)
-    return this.#tenants
+  get tenantPurge(): TenantPurgeStore {
+    this.#tenantPurge ??= new TenantPurgeStore(this.#queries)
+    return this.#tenantPurge
+  }
+
+  get signingKeys(): SigningKeyStore {
+    this.#signingKeys ??= new SigningKeyStore(this.#queries)
+    return this.#signingKeys
+  }
+
+  get platformValues(): PlatformValueStore {
+    this.#platformValues ??= new PlatformValueStore(this.#queries)
+    return this.#platformValues
   }
 
   get chain(): ChainStore {
@@ -92,8 +108,8 @@ export class Stores {
     return this.#checkpoints
   }
 
-  get journalReader(): JournalReader {
-    this.#journalReader ??= new JournalReader(this.#queries)
+  get journalReader(): JournalReaderStore {
+    this.#journalReader ??= new JournalReaderStore(this.#queries)
     return this.#journalReader
   }
 
@@ -102,9 +118,19 @@ export class Stores {
     return this.#leases
   }
 
-  get verification(): VerificationStore {
-    this.#verification ??= new VerificationStore(this.#queries)
-    return this.#verification
+  get candidates(): CandidateStore {
+    this.#candidates ??= new CandidateStore(this.#queries)
+    return this.#candidates
+  }
+
+  get failures(): FailureStore {
+    this.#failures ??= new FailureStore(this.#queries)
+    return this.#failures
+  }
+
+  get spending(): SpendingStore {
+    this.#spending ??= new SpendingStore(this.#queries)
+    return this.#spending
   }
 
   get journal(): JournalStore {
@@ -145,6 +171,36 @@ export class Stores {
   get tickets(): TicketStore {
     this.#tickets ??= new TicketStore(this.#queries)
     return this.#tickets
+  }
+
+  get userDomains(): UserDomainStore {
+    this.#userDomains ??= new UserDomainStore(this.#queries)
+    return this.#userDomains
+  }
+
+  get users(): UserStore {
+    this.#users ??= new UserStore(this.#queries)
+    return this.#users
+  }
+
+  get userViews(): UserViewStore {
+    this.#userViews ??= new UserViewStore(this.#queries)
+    return this.#userViews
+  }
+
+  get userIdentifiers(): UserIdentifierStore {
+    this.#userIdentifiers ??= new UserIdentifierStore(this.#queries)
+    return this.#userIdentifiers
+  }
+
+  get userCredentials(): UserCredentialStore {
+    this.#userCredentials ??= new UserCredentialStore(this.#queries)
+    return this.#userCredentials
+  }
+
+  get userResolver(): UserResolver {
+    this.#userResolver ??= new UserResolver(this.#queries)
+    return this.#userResolver
   }
 }
 

@@ -1,0 +1,45 @@
+import type { Caller } from '../callers/caller.ts'
+import type { Clock } from '../clock.ts'
+import type { Storage } from '../storage.ts'
+import type { User } from './user.ts'
+import { requireUserWriter } from './user-rights.ts'
+import { getUser, userNotFound } from './user-service.ts'
+
+/** Locks over all credentials of a user. */
+export class UserLockService {
+  readonly #storage: Storage
+  readonly #clock: Clock
+
+  constructor(dependencies: { storage: Storage; clock: Clock }) {
+    this.#storage = dependencies.storage
+    this.#clock = dependencies.clock
+  }
+
+  /**
+   * Lifts every lock of the user and of the user's token assignments, and forgets all failures. What an administrator has
+   * locked on a single assignment stays locked.
+   *
+   * @throws DomainError `forbidden`, `tenant_not_found`, `user_not_found`.
+   */
+  async unlock(caller: Caller, tenantId: string, userId: string): Promise<User> {
+    requireUserWriter(caller, tenantId)
+    return this.#storage.transaction(async (stores) => {
+      await stores.tenants.requireFor(caller, tenantId)
+      if (!(await stores.users.hold(tenantId, userId))) throw userNotFound()
+      const nowMs = this.#clock()
+      await stores.userCredentials.clearLockout(tenantId, userId)
+      const unlockedTokenCount = await stores.userCredentials.unlockAssignments(
+        tenantId,
+        userId,
+        nowMs,
+      )
+      await stores.journal.append(caller, tenantId, {
+        action: 'user.unlocked',
+        target: { type: 'user', id: userId },
+        userId,
+        detail: { unlockedTokenCount },
+      })
+      return getUser(stores, tenantId, userId, nowMs)
+    })
+  }
+}

@@ -1,0 +1,300 @@
+import { type PinHasher, PinQueueFullError } from '#custody/pin-hasher.ts'
+import type { Caller } from '../callers/caller.ts'
+import type { Clock } from '../clock.ts'
+import { DomainError, type Fault } from '../errors.ts'
+import { decodeCursor, type Page, pageOf } from '../paging.ts'
+import { type Storage, type Stores, takenKey } from '../storage.ts'
+import type { IdSource } from '../ulid.ts'
+import {
+  checkUserChanges,
+  checkUserDraft,
+  type User,
+  type UserChanges,
+  type UserDraft,
+} from './user.ts'
+import { asFilter, requireWholePair, type UserQuery } from './user-query.ts'
+import { requireUserReader, requireUserWriter } from './user-rights.ts'
+import type { NewUser, UserUpdate } from './user-store.ts'
+
+const tokensPerStep = 100
+
+/** Users: what may be asked of them. Their identifiers and locks have services of their own. */
+export class UserService {
+  readonly #storage: Storage
+  readonly #pins: PinHasher
+  readonly #clock: Clock
+  readonly #nextId: IdSource
+
+  constructor(dependencies: {
+    storage: Storage
+    pins: PinHasher
+    clock: Clock
+    nextId: IdSource
+  }) {
+    this.#storage = dependencies.storage
+    this.#pins = dependencies.pins
+    this.#clock = dependencies.clock
+    this.#nextId = dependencies.nextId
+  }
+
+  /**
+   * @throws DomainError `forbidden`, `tenant_not_found`, `invalid_request`; `domain_not_found` with its pointer;
+   * `already_exists` whose faults name the members that are taken; `too_many_requests` while too many passwords wait.
+   */
+  async create(caller: Caller, tenantId: string, draft: UserDraft): Promise<User> {
+    requireUserWriter(caller, tenantId)
+    const { loginName = draft.loginName, identifiers } = checkUserDraft(draft)
+    const passwordHash = await this.#hash(draft.password)
+    return this.#storage.transaction(async (stores) => {
+      await stores.tenants.requireFor(caller, tenantId)
+      const home = await holdDomain(stores, tenantId, draft.domain)
+      const nowMs = this.#clock()
+      const ulid = this.#nextId()
+      const user = newUser(tenantId, draft, {
+        id: draft.id ?? ulid,
+        ulid,
+        domainKey: home.key,
+        loginName,
+        passwordHash: passwordHash ?? null,
+        createdAtMs: nowMs,
+      })
+      if (!(await stores.users.insert(user))) throw taken(await takenNames(stores, user))
+      // An id may have been somebody's before.
+      if (draft.id !== undefined) await stores.userCredentials.clearLockout(tenantId, user.id)
+
+      const faults: Fault[] = []
+      for (const [index, identifier] of identifiers.entries()) {
+        const isNew = await stores.userIdentifiers.insert(tenantId, user.id, identifier)
+        if (!isNew && !(await stores.userIdentifiers.isHeldBy(tenantId, user.id, identifier))) {
+          faults.push(notUnique(`/identifiers/${index}`))
+        }
+      }
+      if (faults.length > 0) throw taken(faults)
+
+      await stores.journal.append(caller, tenantId, {
+        action: 'user.created',
+        target: { type: 'user', id: user.id },
+        userId: user.id,
+        detail: { domain: home.name, loginName },
+      })
+      return getUser(stores, tenantId, user.id, nowMs)
+    })
+  }
+
+  /** @throws DomainError `forbidden`, `tenant_not_found`, `user_not_found`. */
+  async get(caller: Caller, tenantId: string, id: string): Promise<User> {
+    requireUserReader(caller, tenantId)
+    await this.#storage.read.tenants.requireFor(caller, tenantId)
+    return getUser(this.#storage.read, tenantId, id, this.#clock())
+  }
+
+  /**
+   * In order of creation.
+   *
+   * @throws DomainError `forbidden`, `tenant_not_found`, `cursor_invalid`; `invalid_request` for a scheme without a
+   * value or the other way round.
+   */
+  async list(caller: Caller, tenantId: string, query: UserQuery): Promise<Page<User>> {
+    requireUserReader(caller, tenantId)
+    await this.#storage.read.tenants.requireFor(caller, tenantId)
+    const { limit, cursor, ...filters } = query
+    requireWholePair(query)
+    const nowMs = this.#clock()
+    const scope = { list: 'users', tenantId, filters, nowMs }
+    const [afterUlid = ''] = decodeCursor(cursor, ['text'], scope) ?? []
+    const filter = asFilter(query)
+    const users =
+      filter === undefined
+        ? []
+        : await this.#storage.read.userViews.list(tenantId, filter, {
+            afterUlid,
+            limit: limit + 1,
+            nowMs,
+          })
+    return pageOf(
+      users,
+      limit,
+      scope,
+      ({ ulid }) => [ulid],
+      (user) => user,
+    )
+  }
+
+  /**
+   * @throws DomainError `forbidden`, `tenant_not_found`, `user_not_found`, `invalid_request`; `domain_not_found` with its
+   * pointer; `already_exists` when the login name is taken in the domain; `too_many_requests`.
+   */
+  async update(caller: Caller, tenantId: string, id: string, changes: UserChanges): Promise<User> {
+    requireUserWriter(caller, tenantId)
+    const { tenants, users } = this.#storage.read
+    await tenants.requireFor(caller, tenantId)
+    if (!(await users.exists(tenantId, id))) throw userNotFound()
+    const { loginName } = checkUserChanges(changes)
+    const passwordHash = await this.#hash(changes.password)
+    const { domain, password: _password, clearFailures, loginName: _given, ...others } = changes
+    try {
+      return await this.#storage.transaction(async (stores) => {
+        const nowMs = this.#clock()
+        const home = domain === undefined ? undefined : await holdDomain(stores, tenantId, domain)
+        const update: UserUpdate = {
+          ...others,
+          ...(home === undefined ? {} : { domainKey: home.key }),
+          ...(loginName === undefined ? {} : { loginName }),
+          ...(passwordHash === undefined ? {} : { passwordHash }),
+        }
+        if (!(await stores.users.update(tenantId, id, update, nowMs))) throw userNotFound()
+        if (clearFailures === true) await stores.userCredentials.clearLockout(tenantId, id)
+        const user = await getUser(stores, tenantId, id, nowMs)
+        await stores.journal.append(caller, tenantId, {
+          action: 'user.updated',
+          target: { type: 'user', id },
+          userId: id,
+          detail: {
+            domain: user.domain,
+            loginName: user.loginName,
+            changed: Object.keys(changes).sort(),
+            ...(changes.status === undefined ? {} : { status: changes.status }),
+          },
+        })
+        return user
+      })
+    } catch (error) {
+      // Of what an update writes, only the login name has to be unique.
+      if (takenKey(error) === undefined) throw error
+      throw taken([notUnique(changes.loginName === undefined ? '/domain' : '/loginName')], error)
+    }
+  }
+
+  /**
+   * Deletes the user with everything that is the user's alone: assignments (the tokens stay), failures, identifiers. Of
+   * the identifiers only those that name once stay taken.
+   *
+   * @throws DomainError `forbidden`, `tenant_not_found`, `user_not_found`.
+   */
+  async delete(caller: Caller, tenantId: string, id: string): Promise<void> {
+    requireUserWriter(caller, tenantId)
+    await this.#storage.transaction(async (stores) => {
+      await stores.tenants.requireFor(caller, tenantId)
+      const user = await getUser(stores, tenantId, id, this.#clock())
+      // First: from here on nobody can give this user anything.
+      if (!(await stores.users.remove(tenantId, id))) throw userNotFound()
+      await unassignTokens(stores, caller, tenantId, id)
+      await stores.userCredentials.clearLockout(tenantId, id)
+      await stores.userIdentifiers.removeAll(tenantId, id)
+      await stores.journal.append(caller, tenantId, {
+        action: 'user.deleted',
+        target: { type: 'user', id },
+        userId: id,
+        detail: { domain: user.domain, loginName: user.loginName },
+      })
+    })
+  }
+
+  async #hash(password: string | undefined): Promise<string | undefined> {
+    if (password === undefined) return undefined
+    try {
+      return await this.#pins.hash(password)
+    } catch (error) {
+      if (!(error instanceof PinQueueFullError)) throw error
+      throw new DomainError('too_many_requests', 'Too many passwords wait to be hashed.', {
+        cause: error,
+        retryAfterSeconds: 1,
+      })
+    }
+  }
+}
+
+/** @throws DomainError `user_not_found`. */
+export async function getUser(
+  stores: Stores,
+  tenantId: string,
+  id: string,
+  nowMs: number,
+): Promise<User> {
+  const user = await stores.userViews.find(tenantId, id, nowMs)
+  if (user === undefined) throw userNotFound()
+  return user
+}
+
+export function userNotFound(): DomainError {
+  return new DomainError('user_not_found', 'No such user.')
+}
+
+/**
+ * The domain that a user is to live in, kept from being deleted until the transaction ends.
+ *
+ * @throws DomainError `domain_not_found` with its pointer; `tenant_not_found`.
+ */
+async function holdDomain(
+  { userDomains }: Stores,
+  tenantId: string,
+  name: string | undefined,
+): Promise<{ key: string; name: string }> {
+  if (name !== undefined) {
+    const found = await userDomains.find(tenantId, name)
+    if (found !== undefined && (await userDomains.hold(tenantId, found.key))) return found
+  }
+  const home = await userDomains.holdDefault(tenantId)
+  if (home === undefined) throw new DomainError('tenant_not_found', 'No such tenant.')
+  if (name === undefined) return home
+  throw new DomainError('domain_not_found', 'No such domain.', { pointer: '/domain' })
+}
+
+async function unassignTokens(
+  stores: Stores,
+  caller: Caller,
+  tenantId: string,
+  userId: string,
+): Promise<void> {
+  for (;;) {
+    const tokenIds = await stores.userCredentials.unassignTokens(tenantId, userId, tokensPerStep)
+    for (const tokenId of tokenIds) {
+      await stores.journal.append(caller, tenantId, {
+        action: 'otp-token.unassigned',
+        target: { type: 'otp-token', id: tokenId },
+        userId,
+        detail: { reason: 'USER_DELETED' },
+      })
+    }
+    if (tokenIds.length < tokensPerStep) return
+  }
+}
+
+function newUser(
+  tenantId: string,
+  draft: UserDraft,
+  made: Pick<NewUser, 'id' | 'ulid' | 'domainKey' | 'loginName' | 'passwordHash' | 'createdAtMs'>,
+): NewUser {
+  return {
+    tenantId,
+    status: draft.status ?? 'ACTIVE',
+    displayName: draft.displayName ?? null,
+    email: draft.email ?? null,
+    firstName: draft.firstName ?? null,
+    lastName: draft.lastName ?? null,
+    mobile: draft.mobile ?? null,
+    telephone: draft.telephone ?? null,
+    canonicalName: draft.canonicalName ?? null,
+    principalName: draft.principalName ?? null,
+    description: draft.description ?? null,
+    keylessExternalId: draft.keylessExternalId ?? null,
+    ...made,
+  }
+}
+
+async function takenNames({ users }: Stores, user: NewUser): Promise<Fault[]> {
+  const faults: Fault[] = []
+  if (await users.exists(user.tenantId, user.id)) faults.push(notUnique('/id'))
+  if (await users.hasLogin(user.tenantId, user.domainKey, user.loginName)) {
+    faults.push(notUnique('/loginName'))
+  }
+  return faults
+}
+
+function notUnique(pointer: string): Fault {
+  return { pointer, code: 'not_unique', message: 'is taken' }
+}
+
+function taken(faults: readonly Fault[], cause?: unknown): DomainError {
+  return new DomainError('already_exists', 'The id, name or value is taken.', { faults, cause })
+}
