@@ -190,7 +190,7 @@ test('R20: a search takes the same time for a match at its start, at its end, an
   }
   const times = Object.values(fastest)
   // An early exit would make the quickest of them thousands of times faster than the slowest.
-  expect(Math.max(...times) / Math.min(...times)).toBeLessThan(2)
+  expect(Math.max(...times) / Math.min(...times)).toBeLessThan(4)
 })
 
 test.each([
