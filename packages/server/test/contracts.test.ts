@@ -1,9 +1,10 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { Content, Contract } from '#http/contract.ts'
+import { isJson } from '#http/media-type.ts'
 import { toDefinition } from '#http/schema.ts'
 import { PrunerCompiler } from '#http/serialise.ts'
-import { isJson, writeTypes } from '#http/type-writer.ts'
+import { writeTypes } from '#http/type-writer.ts'
 import { SchemaCompiler } from '#http/validator.ts'
 import { contractOf, surfaceNames, surfacesFolder } from './support/contract-files.ts'
 
@@ -30,6 +31,17 @@ describe.each(surfaceNames)('the contract of %s', (name) => {
       return faults === undefined ? [] : [{ where, faults }]
     })
     expect(misfits).toEqual([])
+  })
+
+  test('explains every fault of its spoilt examples in words of their own', () => {
+    const compiler = new SchemaCompiler(contract.definitions)
+    for (const { where, content, value } of jsonExamples(contract)) {
+      const validate = compiler.compile(toDefinition(content.schema ?? true))
+      for (const spoilt of spoil(value)) {
+        const messages = (validate(spoilt) ?? []).map(({ message }) => message)
+        expect(messages, where).not.toContain('does not fit the contract')
+      }
+    }
   })
 
   test('lets its own examples of replies leave unchanged, and nothing that is added to them', () => {
@@ -95,6 +107,26 @@ function examplesOf(where: string, contents: readonly Content[]): Example[] {
         value,
       })),
     )
+}
+
+/** The value with one thing wrong: a member missing, one too many, or something of another type. */
+function* spoil(value: unknown): Generator<unknown> {
+  yield null
+  yield { unexpected: true }
+  yield typeof value === 'string' ? -1.5 : ''
+  if (Array.isArray(value)) {
+    yield [...value, ...value]
+    for (const [index, item] of value.entries()) {
+      for (const spoilt of spoil(item)) yield value.with(index, spoilt)
+    }
+  } else if (typeof value === 'object' && value !== null) {
+    yield { ...value, unexpected: true }
+    for (const [name, member] of Object.entries(value)) {
+      const { [name]: _, ...others } = value as Record<string, unknown>
+      yield others
+      for (const spoilt of spoil(member)) yield { ...value, [name]: spoilt }
+    }
+  }
 }
 
 /** Whether the contract allows members beyond those it names. */

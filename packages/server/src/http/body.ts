@@ -3,10 +3,10 @@ import type { Fault } from '#domain/errors.ts'
 import type { Content, RequestBody } from './contract.ts'
 import { RequestRefused } from './failure.ts'
 import { parseJson } from './json-body.ts'
+import { isJson, mediaTypeOf } from './media-type.ts'
 import { parsePairs } from './pairs.ts'
 import { coercionOf } from './parameters.ts'
 import { type Definitions, resolveSchema, type Schema, toDefinition } from './schema.ts'
-import { isJson } from './type-writer.ts'
 import type { SchemaCompiler, Validator } from './validator.ts'
 
 /** What came of a body: its value, and what does not fit the contract. */
@@ -88,17 +88,6 @@ export class BodyReader {
 
 function hasBody(headers: BodyHeaders): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
-}
-
-/** `Application/JSON; charset="UTF-8"` → `application/json`; undefined for any other charset and for broken text. */
-export function mediaTypeOf(contentType: string): string | undefined {
-  const [essence = '', ...parameters] = contentType.split(';').map((part) => part.trim())
-  for (const parameter of parameters) {
-    const [name = '', value = ''] = parameter.split('=')
-    if (name.toLowerCase() !== 'charset') continue
-    if (!/^("utf-8"|utf-8)$/i.test(value)) return undefined
-  }
-  return essence.toLowerCase()
 }
 
 function readerOf(

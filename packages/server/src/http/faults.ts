@@ -42,6 +42,8 @@ function fault(pointer: string, code: string, message: string): Fault {
 
 class Explainer {
   readonly faults: Fault[] = []
+  /** Constants that the value does not have: they tell alternatives apart. */
+  tagMissCount = 0
   readonly #options: ExplainOptions
   #steps: number
 
@@ -88,6 +90,7 @@ class Explainer {
     const allowed = schema.const === undefined ? schema.enum : [schema.const]
     if (allowed === undefined || allowed.some((one) => !areUnique([one, value]))) return
     const shown = allowed.slice(0, namesListedMax).map(String).join(', ')
+    if (schema.const !== undefined) this.tagMissCount++
     const words = allowed.length === 1 ? `must be ${shown}` : `must be one of ${shown}`
     this.#add(pointer, 'out_of_range', allowed.length > namesListedMax ? `${words}, …` : words)
   }
@@ -213,7 +216,7 @@ class Explainer {
     exactlyOne: boolean,
   ): void {
     const attempts = branches.map((branch) => this.#attempt(branch, value, pointer))
-    const fitting = attempts.filter((faults) => faults.length === 0).length
+    const fitting = attempts.filter(({ faults }) => faults.length === 0).length
     if (fitting === 1 || (fitting > 1 && !exactlyOne)) return
     const names = alternativeNames(branches)
     if (fitting > 1) {
@@ -225,24 +228,38 @@ class Explainer {
       this.#add(pointer, 'required', `one of ${names.join(', ')} is required`)
       return
     }
-    const closest = attempts.reduce((best, next) => (distance(next) < distance(best) ? next : best))
-    if (closest.some((one) => one.pointer === pointer && one.code === 'wrong_type')) {
+    const closest = attempts.reduce((best, next) =>
+      next.distanceAt(pointer) < best.distanceAt(pointer) ? next : best,
+    )
+    if (closest.isOfOtherType(pointer)) {
       const types = branches.flatMap((branch) => [...typesOf(branch, this.#options.definitions)])
       this.#add(pointer, 'wrong_type', `must be ${typeWords([...new Set(types)])}`)
     } else {
-      this.faults.push(...closest)
+      this.faults.push(...closest.faults)
     }
   }
 
-  #attempt(schema: Schema, value: unknown, pointer: string): readonly Fault[] {
+  isOfOtherType(pointer: string): boolean {
+    return this.faults.some((one) => one.pointer === pointer && one.code === 'wrong_type')
+  }
+
+  /** How far the value is from this alternative: another type counts most, then another tag, then a foreign member. */
+  distanceAt(pointer: string): number {
+    const type = this.isOfOtherType(pointer) ? 10_000 : 0
+    const weights: Readonly<Record<string, number>> = { unknown_member: 10, required: 5 }
+    const members = this.faults.reduce((sum, { code }) => sum + (weights[code] ?? 1), 0)
+    return type + this.tagMissCount * 1000 + members
+  }
+
+  #attempt(schema: Schema, value: unknown, pointer: string): Explainer {
     const attempt = new Explainer(this.#options, this.#steps)
     attempt.visit(schema, value, pointer)
     this.#steps = attempt.#steps
-    return attempt.faults
+    return attempt
   }
 
   #fits(schema: Schema, value: unknown): boolean {
-    return this.#attempt(schema, value, '').length === 0
+    return this.#attempt(schema, value, '').faults.length === 0
   }
 }
 
@@ -254,17 +271,6 @@ function alternativeNames(branches: readonly Schema[]): string[] | undefined {
     for (const name of branch.required ?? []) names.add(name)
   }
   return [...names]
-}
-
-/** How far a value is from an alternative: a wrong kind counts most, then a wrong tag, then a foreign member. */
-function distance(faults: readonly Fault[]): number {
-  const weights: Readonly<Record<string, number>> = {
-    wrong_type: 1000,
-    out_of_range: 100,
-    unknown_member: 10,
-    required: 2,
-  }
-  return faults.reduce((sum, { code }) => sum + (weights[code] ?? 1), 0)
 }
 
 const typeNames: Readonly<Record<string, string>> = {

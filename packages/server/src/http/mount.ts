@@ -5,6 +5,7 @@ import type { Contract, Operation, Parameter } from './contract.ts'
 import { sendFailure, toFailure } from './failing.ts'
 import { type RenderFailure, RequestRefused } from './failure.ts'
 import type { AnyHandler, Headers } from './handler.ts'
+import { isAcceptable } from './media-type.ts'
 import { parsePairs } from './pairs.ts'
 import { ParameterReader } from './parameters.ts'
 import { ReplyWriter } from './replies.ts'
@@ -26,15 +27,22 @@ export interface SurfaceOptions<Core, Caller> {
   readonly core: Core
   /**
    * Says who calls, and refuses who may not (scope, tenant), before anything else of the request is looked at. Public
-   * operations pass through here too.
+   * operations pass through here too. `path` has the texts of the path parameters: decoded, not checked yet.
    */
-  readonly authenticate: (request: FastifyRequest, operation: Operation) => Promise<Caller>
+  readonly authenticate: (
+    request: FastifyRequest,
+    operation: Operation,
+    path: Readonly<Record<string, string>>,
+  ) => Promise<Caller>
   readonly renderFailure: RenderFailure
   /** URL prefixes whose unknown paths this surface answers; '' is what no other surface claims. */
   readonly territory: readonly string[]
   /** Where single operations are served instead of the contract's servers, by operationId. */
   readonly basePaths?: Readonly<Record<string, readonly string[]>>
-  /** What becomes of query parameters that the contract does not know; default `ignore`. */
+  /**
+   * What becomes of query parameters that the contract does not know; default `ignore`. Operations that do not declare
+   * 400 ignore them always.
+   */
   readonly unknownQuery?: 'refuse' | 'ignore'
   /** Largest bodies in bytes by operationId; {@link bodyBytesMax} for the others. */
   readonly bodyLimits?: Readonly<Record<string, number>>
@@ -210,6 +218,7 @@ class Endpoint<Core, Caller> {
   readonly #body: BodyReader | undefined
   readonly #replies: ReplyWriter
   readonly #accepted: readonly string[]
+  readonly #refusesUnknown: boolean
   readonly #prepareBody: ((body: unknown) => unknown) | undefined
 
   constructor(
@@ -241,6 +250,9 @@ class Endpoint<Core, Caller> {
     this.#body =
       operation.requestBody && new BodyReader(operation.requestBody, contract.definitions, compiler)
     this.#replies = new ReplyWriter(operation, pruners, options.contentTypes ?? {})
+    this.#refusesUnknown =
+      options.unknownQuery === 'refuse' &&
+      operation.responses.some(({ status }) => status === 400 || status === 'default')
     this.#accepted = operation.responses
       .filter(({ status }) => status !== 'default' && status < 300)
       .flatMap(({ contents }) => contents.map(({ mediaType }) => mediaType))
@@ -250,8 +262,9 @@ class Endpoint<Core, Caller> {
   /** Everything that can be decided before the body is read. */
   async admit(request: FastifyRequest): Promise<void> {
     const { authenticate, checkPath, core, checkAccept } = this.#options
-    const caller = await authenticate(request, this.operation)
-    const params = this.#readParams(request)
+    const path = this.#pathTexts(request)
+    const caller = await authenticate(request, this.operation, path)
+    const params = this.#readParams(path)
     if (checkPath !== undefined) {
       await checkPath({ core, caller, params, operation: this.operation, request })
     }
@@ -285,13 +298,18 @@ class Endpoint<Core, Caller> {
     return this.#replies.send(reply, await this.#handler(input))
   }
 
-  #readParams(request: FastifyRequest): Record<string, unknown> {
+  #pathTexts(request: FastifyRequest): Readonly<Record<string, string>> {
+    const numbered = request.params as Readonly<Record<string, string>>
+    const texts: Record<string, string> = {}
+    for (const [index, name] of this.#paramNames.entries()) {
+      texts[name] = numbered[parameterKey(index)] ?? ''
+    }
+    return texts
+  }
+
+  #readParams(texts: Readonly<Record<string, string>>): Record<string, unknown> {
     if (this.#params.isEmpty) return {}
-    const raw = request.params as Readonly<Record<string, string>>
-    const { values, faults } = this.#params.read((name) => {
-      const text = raw[parameterKey(this.#paramNames.indexOf(name))]
-      return text === undefined ? undefined : [text]
-    })
+    const { values, faults } = this.#params.read((name) => [texts[name] ?? ''])
     if (faults.length > 0) throw new RequestRefused({ kind: 'path_parameter_invalid', faults })
     return values
   }
@@ -299,7 +317,6 @@ class Endpoint<Core, Caller> {
   #readQuery(request: FastifyRequest): ReadValues {
     const url = request.raw.url ?? ''
     const mark = url.indexOf('?')
-    const refuseUnknown = this.#options.unknownQuery === 'refuse'
     if (mark === -1 && this.#query.isEmpty) return noValues
     const pairs = parsePairs(mark === -1 ? '' : url.slice(mark + 1))
     if (typeof pairs === 'string') {
@@ -309,7 +326,7 @@ class Endpoint<Core, Caller> {
       }
     }
     const read = this.#query.read((name) => pairs.values.get(name))
-    if (!refuseUnknown) return read
+    if (!this.#refusesUnknown) return read
     const unknown = [...pairs.values.keys()].filter((name) => !this.#query.names.has(name))
     if (unknown.length === 0) return read
     return { values: read.values, faults: [...read.faults, ...unknown.map(unknownParameter)] }
@@ -337,19 +354,4 @@ function unknownParameter(name: string): Fault {
     code: 'unknown_member',
     message: 'is not known here',
   }
-}
-
-/** RFC 9110 section 12.5.1, for media types without parameters. No `Accept` accepts everything. */
-export function isAcceptable(accept: string | undefined, offered: readonly string[]): boolean {
-  if (accept === undefined || offered.length === 0) return true
-  const ranges = accept.split(',').map((part) => part.trim().toLowerCase())
-  return offered.some((mediaType) => {
-    const [type = ''] = mediaType.split('/')
-    // The most exact range that covers the type decides.
-    for (const candidate of [mediaType, `${type}/*`, '*/*']) {
-      const range = ranges.find((one) => one.split(';')[0]?.trim() === candidate)
-      if (range !== undefined) return !/;\s*q=0(\.0{0,3})?\s*(;|$)/.test(range)
-    }
-    return false
-  })
 }

@@ -1,9 +1,9 @@
 import type { FastifyReply } from 'fastify'
 import type { Operation, Response } from './contract.ts'
 import type { AnyReply, Headers } from './handler.ts'
+import { fullContentType, isJson } from './media-type.ts'
 import { toDefinition } from './schema.ts'
 import type { Pruner, PrunerCompiler } from './serialise.ts'
-import { isJson } from './type-writer.ts'
 
 type BodyWriter = (body: unknown) => unknown
 
@@ -61,11 +61,4 @@ function bodyWriters(
 
 function firstKey(writers: ReadonlyMap<PropertyKey, BodyWriter>): PropertyKey | undefined {
   return writers.keys().next().value
-}
-
-/** The media type as it stands in `Content-Type`: with the charset where text needs one. */
-export function fullContentType(mediaType: string): string {
-  return mediaType === 'application/json' || mediaType.startsWith('text/')
-    ? `${mediaType}; charset=utf-8`
-    : mediaType
 }

@@ -1,4 +1,5 @@
 import type { Contract, Operation, Parameter, Response } from './contract.ts'
+import { isJson } from './media-type.ts'
 import { definitionName, type Schema, type SchemaObject } from './schema.ts'
 
 const indentStep = '  '
@@ -80,11 +81,6 @@ function replyMember({ status, contents }: Response, indent: string): string {
     return `readonly '${mediaType}': ${type}`
   })
   return `${status}: { ${types.join('; ')} }`
-}
-
-/** True for `application/json` and every `application/…+json`. */
-export function isJson(mediaType: string): boolean {
-  return /^application\/([a-z0-9.-]+\+)?json$/.test(mediaType)
 }
 
 function typeOf(schema: Schema, indent: string): string {

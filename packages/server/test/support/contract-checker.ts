@@ -1,9 +1,9 @@
 import type { Content, Contract, Operation, Response } from '#http/contract.ts'
 import { parseJson } from '#http/json-body.ts'
+import { isJson } from '#http/media-type.ts'
 import { pathPattern } from '#http/routes.ts'
 import { type Schema, toDefinition } from '#http/schema.ts'
 import { PrunerCompiler } from '#http/serialise.ts'
-import { isJson } from '#http/type-writer.ts'
 import { SchemaCompiler } from '#http/validator.ts'
 
 /** One exchange of a test, as it went over the wire. */
