@@ -49,8 +49,9 @@ export async function parseSeedFile(input: SeedFileInput): Promise<SeedFile> {
 }
 
 async function parseCsv(text: string, { format, encoding }: SeedFileInput): Promise<SeedFile> {
-  if (format !== 'AUTO' && format !== 'CSV')
+  if (format !== 'AUTO' && format !== 'CSV') {
     throw formatUnknown(`The text is not a ${format} file.`)
+  }
   if (format === 'AUTO' && !isCsv(text)) {
     throw formatUnknown('The text is none of the known seed file formats.')
   }

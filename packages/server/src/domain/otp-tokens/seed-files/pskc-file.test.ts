@@ -145,7 +145,7 @@ describe('parsePskcStream', () => {
       collect(parsePskcStream([bad], onFaults ? { onFaults } : {}))
     expect(await refusal(read())).toMatchObject({
       code: 'import_rejected',
-      faults: [{ message: expect.stringContaining('Entry 1') }],
+      faults: [{ index: 1, serial: '987654321', code: 'bad_format' }],
     })
     const faults: EntryFault[] = []
     expect(await read((list) => faults.push(...list))).toEqual([])

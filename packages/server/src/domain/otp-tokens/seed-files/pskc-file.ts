@@ -4,6 +4,7 @@ import { type PskcKeys, PskcProtection } from './pskc-protection.ts'
 import {
   type EntryFault,
   type EntryOutcome,
+  entriesRejected,
   fileRejected,
   formatUnknown,
   type SeedEntry,
@@ -35,7 +36,7 @@ export async function* parsePskcStream(
   for await (const { entry, faults } of pskcEntries(root, elements, keys)) {
     if (entry) yield entry
     else if (onFaults) onFaults(faults)
-    else throw fileRejected('bad_format', describe(faults))
+    else throw entriesRejected(faults)
   }
 }
 
@@ -96,8 +97,4 @@ function checkPlace(
 ): void {
   if (isRepeated) throw fileRejected('bad_format', `Line ${line}: a second ${name}.`)
   if (isLate) throw fileRejected('bad_format', `Line ${line}: ${name} comes after a KeyPackage.`)
-}
-
-function describe(faults: readonly EntryFault[]): string {
-  return faults.map(({ index, message }) => `Entry ${index}: ${message}`).join(' ')
 }

@@ -1,5 +1,5 @@
 import type { HashAlgorithm } from '@countersign/protocol/otp/hotp.ts'
-import { DomainError, type ErrorCode, type Fault } from '#domain/errors.ts'
+import { DomainError, type Fault } from '#domain/errors.ts'
 
 export type SeedFormat = 'PSKC' | 'CSV' | 'DUALSHIELD'
 
@@ -117,10 +117,14 @@ export function fileRejected(code: EntryFaultCode, message: string): DomainError
   })
 }
 
+/** The whole file is refused for the faults of its entries. */
+export function entriesRejected(faults: readonly EntryFault[]): DomainError {
+  return new DomainError('import_rejected', 'The seed file was rejected.', { faults })
+}
+
 /** The file is refused for want of a key: `import_key_required`, pointing at the member that should hold it. */
 export function keyRequired(member: 'key' | 'password', message: string): DomainError {
-  const code: ErrorCode = 'import_key_required'
-  return new DomainError(code, message, {
+  return new DomainError('import_key_required', message, {
     faults: [{ pointer: `/${member}`, code: 'key_required', message }],
   })
 }
