@@ -35,14 +35,14 @@ export function sendFailure(
   request: FastifyRequest,
   reply: FastifyReply,
   operation?: Operation,
-): FastifyReply {
+): void {
   const rendered = render(failure, { request, requestId: request.id, operation })
   const { body } = rendered
   reply.code(rendered.status)
   reply.headers({ 'cache-control': 'no-store', ...rendered.headers })
   if (hasUnreadBody(request)) reply.header('connection', 'close')
   reply.header('content-type', rendered.contentType)
-  return reply.send(typeof body === 'string' ? body : JSON.stringify(body))
+  reply.send(typeof body === 'string' ? body : JSON.stringify(body))
 }
 
 /** A large body that was refused unread would have to be read to its end before the connection could serve again. */

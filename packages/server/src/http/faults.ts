@@ -1,4 +1,5 @@
 import type { Fault } from '#domain/errors.ts'
+import { codePointCount, formatWords, isOutside, range, typeWords } from './fault-words.ts'
 import { areUnique } from './json-value.ts'
 import {
   type Definitions,
@@ -271,43 +272,6 @@ function alternativeNames(branches: readonly Schema[]): string[] | undefined {
     for (const name of branch.required ?? []) names.add(name)
   }
   return [...names]
-}
-
-const typeNames: Readonly<Record<string, string>> = {
-  string: 'a string',
-  integer: 'an integer',
-  number: 'a number',
-  boolean: 'true or false',
-  object: 'an object',
-  array: 'an array',
-  null: 'null',
-}
-
-function typeWords(types: readonly string[]): string {
-  return types.map((type) => typeNames[type] ?? type).join(' or ')
-}
-
-const formatWords: Readonly<Record<string, string>> = {
-  'date-time': 'a date and time as in RFC 3339',
-  uri: 'an absolute URI',
-  'uri-reference': 'a URI or a relative reference',
-  email: 'an email address',
-  uuid: 'a UUID',
-}
-
-function isOutside(value: number, min: number | undefined, max: number | undefined): boolean {
-  return (min !== undefined && value < min) || (max !== undefined && value > max)
-}
-
-function range(min: number | undefined, max: number | undefined): string {
-  if (min !== undefined && max !== undefined) return min === max ? `${min}` : `${min} to ${max}`
-  return min === undefined ? `at most ${max}` : `at least ${min}`
-}
-
-function codePointCount(text: string): number {
-  let count = 0
-  for (const _ of text) count++
-  return count
 }
 
 const patterns = new Map<string, RegExp>()

@@ -18,7 +18,7 @@ function reasonOf(body: string | Uint8Array): string {
 describe('a JSON body', () => {
   test('is given back as JSON.parse reads it', () => {
     fc.assert(
-      fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
+      fc.property(fc.jsonValue({ stringUnit: 'binary' }), (value) => {
         const text = JSON.stringify(value)
         fc.pre(!text.includes('__proto__') && !/\\u(0000|d[89a-f])/i.test(text))
         expect(parseJson(Buffer.from(text))).toEqual(JSON.parse(text))
@@ -84,7 +84,7 @@ describe('a JSON body', () => {
       ),
     }))
     fc.assert(
-      fc.property(node as fc.Arbitrary<string>, (text) => {
+      fc.property(node, (text) => {
         expect(reasonOf(text) === 'duplicate_member').toBe(new NaiveParser(text).hasDuplicate())
       }),
       { numRuns: 2000 },

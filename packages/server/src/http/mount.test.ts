@@ -6,8 +6,9 @@ import { parseContract } from './contract.ts'
 import type { Failure } from './failure.ts'
 import type { AnyHandler } from './handler.ts'
 import { isAcceptable } from './media-type.ts'
-import { mountContract, type SurfaceOptions } from './mount.ts'
+import { mountContract } from './mount.ts'
 import { createHttpServer } from './server.ts'
+import type { SurfaceOptions } from './surface-options.ts'
 
 const source = `
 openapi: 3.1.0
@@ -404,6 +405,13 @@ describe('what nobody foresaw', () => {
     const head = 'POST /toys/boxes HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
     const reply = await exchange(server, `${head}Content-Length: 999999999\r\n\r\n`)
     expect(reply).toMatch(/^HTTP\/1.1 401 [\s\S]*connection: close/i)
+  })
+
+  test('is not even looked at when its headers are larger than 16 KiB', async () => {
+    const server = await start()
+    await server.listen({ port: 0, host: '127.0.0.1' })
+    const head = `GET /toys/boxes HTTP/1.1\r\nHost: x\r\nX-Trace: ${'x'.repeat(17_000)}\r\n\r\n`
+    expect(await exchange(server, head)).toMatch(/^HTTP\/1.1 431 /)
   })
 
   test('stops reading a body without Content-Length at the limit', async () => {

@@ -14,7 +14,7 @@ import {
   type RenderFailure,
   RequestRefused,
 } from './failure.ts'
-import { bodyBytesMax } from './mount.ts'
+import { bodyBytesMax } from './surface-options.ts'
 import { Territories } from './territories.ts'
 
 export const urlLengthMax = 8_192
@@ -73,14 +73,10 @@ export function createHttpServer({
     const fault = findFault(request, territories)
     done(fault === undefined ? undefined : new RequestRefused(fault))
   })
-  app.setErrorHandler((error, request, reply) =>
-    sendFailure(
-      toFailure(error, request),
-      renderOf(pathOf(request.raw.url), territories),
-      request,
-      reply,
-    ),
-  )
+  app.setErrorHandler((error, request, reply) => {
+    const render = renderOf(pathOf(request.raw.url), territories)
+    sendFailure(toFailure(error, request), render, request, reply)
+  })
   return app
 }
 
