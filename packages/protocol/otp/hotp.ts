@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
+import { CounterHmacSha1 } from './hmac-sha1.ts'
 
 /** The hashes of RFC 6238; RFC 4226 itself knows SHA1 only. */
 export type HashAlgorithm = 'SHA1' | 'SHA256' | 'SHA512'
@@ -22,8 +23,7 @@ export const counterMax = Number.MAX_SAFE_INTEGER
 /** How many counters one search may try. */
 export const searchCountMax = 100_000
 
-const hashNames: Readonly<Record<HashAlgorithm, string>> = {
-  SHA1: 'sha1',
+const hashNames: Readonly<Record<Exclude<HashAlgorithm, 'SHA1'>, string>> = {
   SHA256: 'sha256',
   SHA512: 'sha512',
 }
@@ -49,7 +49,7 @@ export function hotp({
 }: OtpParameters & { readonly counter: number }): string {
   checkCounter(counter)
   const modulus = codeModulus(digits)
-  const value = truncatedHmac(keyOf(secret), hashNames[algorithm], counter) % modulus
+  const value = truncatorOf(secret, algorithm)(counter) % modulus
   return String(value).padStart(digits, '0')
 }
 
@@ -81,13 +81,12 @@ export function findCounter({
   const window = searchWindow(from, to)
   const modulus = codeModulus(digits)
   const wanted = codeValue(code, digits)
-  const key = keyOf(secret)
-  const hashName = hashNames[algorithm]
+  const truncated = truncatorOf(secret, algorithm)
 
   // Position of the first match in the window, counted from 1; 0 while there is none.
   let found = 0
   for (let position = 1; position <= window.count; position++) {
-    const value = truncatedHmac(key, hashName, window.first + position - 1) % modulus
+    const value = truncated(window.first + position - 1) % modulus
     const isFirstMatch = isEqual(value, wanted) & isZero(found)
     found |= position & -isFirstMatch
   }
@@ -125,13 +124,12 @@ export function findCounterPair({
   const modulus = codeModulus(digits)
   const wantedFirst = codeValue(firstCode, digits)
   const wantedSecond = codeValue(secondCode, digits)
-  const key = keyOf(secret)
-  const hashName = hashNames[algorithm]
+  const truncated = truncatorOf(secret, algorithm)
 
   let found = 0
-  let value = window.count > 0 ? truncatedHmac(key, hashName, window.first) % modulus : noCode
+  let value = window.count > 0 ? truncated(window.first) % modulus : noCode
   for (let position = 1; position <= window.count; position++) {
-    const nextValue = truncatedHmac(key, hashName, window.first + position) % modulus
+    const nextValue = truncated(window.first + position) % modulus
     const isFirstMatch =
       isEqual(value, wantedFirst) & isEqual(nextValue, wantedSecond) & isZero(found)
     found |= position & -isFirstMatch
@@ -140,20 +138,26 @@ export function findCounterPair({
   return found === 0 ? undefined : window.first + found - 1
 }
 
-/** Dynamic truncation (RFC 4226 section 5.3) of one HMAC: 31 bits. */
+/** Gives the 31 bits of any counter's code (RFC 4226 section 5.3) under one secret. */
+function truncatorOf(secret: OtpSecret, algorithm: HashAlgorithm): (counter: number) => number {
+  const isBytes = secret instanceof Uint8Array
+  if (isBytes && secret.length === 0) throw new RangeError('A secret must not be empty.')
+  if (algorithm === 'SHA1') {
+    const hmac = new CounterHmacSha1(isBytes ? secret : secret.export())
+    return (counter) => hmac.truncated(counter)
+  }
+  const hashName = hashNames[algorithm]
+  // An HMAC of a key object takes a fraction of the time that one of bytes takes in Node 24.
+  const key = isBytes ? createSecretKey(secret) : secret
+  return (counter) => truncatedHmac(key, hashName, counter)
+}
+
 function truncatedHmac(key: KeyObject, hashName: string, counter: number): number {
   counterBytes.writeUInt32BE(Math.floor(counter / twoTo32), 0)
   counterBytes.writeUInt32BE(counter % twoTo32, 4)
   const mac = createHmac(hashName, key).update(counterBytes).digest()
   const offset = mac.readUInt8(mac.length - 1) & 0x0f
   return mac.readUInt32BE(offset) & 0x7fffffff
-}
-
-/** An HMAC of a key object takes a fraction of the time that one of bytes takes in Node 24. */
-function keyOf(secret: OtpSecret): KeyObject {
-  if (!(secret instanceof Uint8Array)) return secret
-  if (secret.length === 0) throw new RangeError('A secret must not be empty.')
-  return createSecretKey(secret)
 }
 
 function codeModulus(digits: number): number {
