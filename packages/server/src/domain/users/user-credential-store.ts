@@ -37,13 +37,22 @@ const forgetFailures = statement((db, p: Key & { nowMs: number }) =>
 
 const listTokens = statement((db, p: Key & { limit: number }) =>
   db
-    .selectFrom('otp_assignment')
-    .select('token_id')
-    .where('tenant_id', '=', p.tenantId)
-    .where('user_id', '=', p.userId)
-    .orderBy('token_id')
+    .selectFrom('otp_assignment as a')
+    .innerJoin('otp_token as t', (join) =>
+      join.onRef('t.tenant_id', '=', 'a.tenant_id').onRef('t.id', '=', 'a.token_id'),
+    )
+    .select(['t.id', 't.serial'])
+    .where('a.tenant_id', '=', p.tenantId)
+    .where('a.user_id', '=', p.userId)
+    .orderBy('t.id')
     .limit(p.limit),
 )
+
+/** A token that was somebody's. */
+export interface FreedToken {
+  readonly id: string
+  readonly serial: string
+}
 
 /** What of a user's credentials changes with the user. */
 export class UserCredentialStore {
@@ -71,48 +80,34 @@ export class UserCredentialStore {
   }
 
   /**
-   * Takes up to `limit` tokens from a user who is being deleted: assignments go, open download tickets are void, and
-   * the tokens forget who used them last.
+   * Takes up to `limit` tokens from a user who is being deleted: assignments and download tickets go, and the tokens
+   * forget who used them last.
    *
-   * @returns the ids of the tokens; fewer than `limit` when nothing is left.
+   * @returns the tokens; fewer than `limit` when nothing is left.
    */
-  async unassignTokens(tenantId: string, userId: string, limit: number): Promise<string[]> {
-    const rows = await this.#queries.all(listTokens, { tenantId, userId, limit })
-    const tokenIds = rows.map(({ token_id }) => token_id)
-    if (tokenIds.length === 0) return tokenIds
-    await this.#queries.run(
+  async unassignTokens(tenantId: string, userId: string, limit: number): Promise<FreedToken[]> {
+    const tokens = await this.#queries.all(listTokens, { tenantId, userId, limit })
+    if (tokens.length === 0) return tokens
+    const ids = tokens.map(({ id }) => id)
+    const removeFrom = (table: 'otp_assignment' | 'download_ticket') =>
       dynamicStatement((db) =>
         db
-          .updateTable('otp_factor')
-          .set({ last_used_by: null })
+          .deleteFrom(table)
           .where('tenant_id', '=', tenantId)
-          .where('token_id', 'in', tokenIds)
-          .where('last_used_by', '=', userId),
-      ),
-      nothing,
-    )
-    await this.#queries.run(
-      dynamicStatement((db) =>
-        db
-          .updateTable('download_ticket')
-          .set({ state: 'REVOKED' })
-          .where('tenant_id', '=', tenantId)
-          .where('token_id', 'in', tokenIds)
-          .where('user_id', '=', userId)
-          .where('state', '=', 'OPEN'),
-      ),
-      nothing,
-    )
-    await this.#queries.run(
-      dynamicStatement((db) =>
-        db
-          .deleteFrom('otp_assignment')
-          .where('tenant_id', '=', tenantId)
-          .where('token_id', 'in', tokenIds)
+          .where('token_id', 'in', ids)
           .where('user_id', '=', userId),
-      ),
-      nothing,
+      )
+    await this.#queries.run(removeFrom('otp_assignment'), nothing)
+    await this.#queries.run(removeFrom('download_ticket'), nothing)
+    const forgetUser = dynamicStatement((db) =>
+      db
+        .updateTable('otp_factor')
+        .set({ last_used_by: null })
+        .where('tenant_id', '=', tenantId)
+        .where('token_id', 'in', ids)
+        .where('last_used_by', '=', userId),
     )
-    return tokenIds
+    await this.#queries.run(forgetUser, nothing)
+    return tokens
   }
 }

@@ -1,10 +1,13 @@
-import { type PinHasher, PinQueueFullError } from '#custody/pin-hasher.ts'
+import type { PinHasher } from '#custody/pin-hasher.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError, type Fault } from '../errors.ts'
+import { tokenTarget } from '../otp-tokens/otp-token.ts'
+import { inPinQueue } from '../otp-tokens/pin.ts'
 import { decodeCursor, type Page, pageOf } from '../paging.ts'
 import { type Storage, type Stores, takenKey } from '../storage.ts'
 import type { IdSource } from '../ulid.ts'
+import type { Identifier } from './identifier.ts'
 import {
   checkUserChanges,
   checkUserDraft,
@@ -62,13 +65,7 @@ export class UserService {
       // An id may have been somebody's before.
       if (draft.id !== undefined) await stores.userCredentials.clearLockout(tenantId, user.id)
 
-      const faults: Fault[] = []
-      for (const [index, identifier] of identifiers.entries()) {
-        const isNew = await stores.userIdentifiers.insert(tenantId, user.id, identifier)
-        if (!isNew && !(await stores.userIdentifiers.isHeldBy(tenantId, user.id, identifier))) {
-          faults.push(notUnique(`/identifiers/${index}`))
-        }
-      }
+      const faults = await giveIdentifiers(stores, user, identifiers)
       if (faults.length > 0) throw taken(faults)
 
       await stores.journal.append(caller, tenantId, {
@@ -190,17 +187,9 @@ export class UserService {
     })
   }
 
+  /** Takes tens of milliseconds, so it comes before the transaction. */
   async #hash(password: string | undefined): Promise<string | undefined> {
-    if (password === undefined) return undefined
-    try {
-      return await this.#pins.hash(password)
-    } catch (error) {
-      if (!(error instanceof PinQueueFullError)) throw error
-      throw new DomainError('too_many_requests', 'Too many passwords wait to be hashed.', {
-        cause: error,
-        retryAfterSeconds: 1,
-      })
-    }
+    return password === undefined ? undefined : inPinQueue(() => this.#pins.hash(password))
   }
 }
 
@@ -240,6 +229,32 @@ async function holdDomain(
   throw new DomainError('domain_not_found', 'No such domain.', { pointer: '/domain' })
 }
 
+/** Gives a new user its identifiers. @returns a fault for each that is somebody else's. */
+async function giveIdentifiers(
+  { userIdentifiers }: Stores,
+  { tenantId, id }: NewUser,
+  identifiers: readonly Identifier[],
+): Promise<Fault[]> {
+  const takenAt: number[] = []
+  // In an order that is the same for everybody, so that no two transactions wait for each other.
+  for (const { identifier, index } of inLockOrder(identifiers)) {
+    const isNew = await userIdentifiers.insert(tenantId, id, identifier)
+    if (!isNew && !(await userIdentifiers.isHeldBy(tenantId, id, identifier))) takenAt.push(index)
+  }
+  return takenAt
+    .sort((one, other) => one - other)
+    .map((index) => notUnique(`/identifiers/${index}`))
+}
+
+function inLockOrder(
+  identifiers: readonly Identifier[],
+): { readonly identifier: Identifier; readonly index: number }[] {
+  const keyOf = ({ scheme, value }: Identifier): string => `${scheme} ${value}`
+  return identifiers
+    .map((identifier, index) => ({ identifier, index, key: keyOf(identifier) }))
+    .sort((one, other) => (one.key < other.key ? -1 : Number(one.key > other.key)))
+}
+
 async function unassignTokens(
   stores: Stores,
   caller: Caller,
@@ -247,16 +262,16 @@ async function unassignTokens(
   userId: string,
 ): Promise<void> {
   for (;;) {
-    const tokenIds = await stores.userCredentials.unassignTokens(tenantId, userId, tokensPerStep)
-    for (const tokenId of tokenIds) {
+    const tokens = await stores.userCredentials.unassignTokens(tenantId, userId, tokensPerStep)
+    for (const { id, serial } of tokens) {
       await stores.journal.append(caller, tenantId, {
         action: 'otp-token.unassigned',
-        target: { type: 'otp-token', id: tokenId },
+        target: tokenTarget(id),
         userId,
-        detail: { reason: 'USER_DELETED' },
+        detail: { serial, reason: 'USER_DELETED' },
       })
     }
-    if (tokenIds.length < tokensPerStep) return
+    if (tokens.length < tokensPerStep) return
   }
 }
 
