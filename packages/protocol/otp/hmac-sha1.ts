@@ -76,7 +76,7 @@ function sha1(message: Uint8Array): Uint8Array {
   }
   const digest = new Uint8Array(digestLength)
   const view = new DataView(digest.buffer)
-  result.forEach((word, index) => view.setInt32(index * 4, word))
+  for (const [index, word] of result.entries()) view.setInt32(index * 4, word)
   return digest
 }
 

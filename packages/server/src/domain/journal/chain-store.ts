@@ -1,5 +1,5 @@
 import type { Queries } from '#storage/queries.ts'
-import { type Builder, dynamicStatement, statement, type Value } from '#storage/statement.ts'
+import { type Builder, statement, type Value } from '#storage/statement.ts'
 import type { SealedRecord, UnsealedRecord } from './journal-record.ts'
 
 const bulkRowCount = 20
@@ -66,6 +66,14 @@ function deleteQueued(rowCount: number) {
   )
 }
 
+const removeRange = statement((db, p: { tenantId: string; fromSeq: number; toSeq: number }) =>
+  db
+    .deleteFrom('journal_record')
+    .where('tenant_id', '=', p.tenantId)
+    .where('seq', '>=', p.fromSeq)
+    .where('seq', '<=', p.toSeq),
+)
+
 const insertOne = insertRecords(1)
 const insertBulk = insertRecords(bulkRowCount)
 const deleteOne = deleteQueued(1)
@@ -130,18 +138,9 @@ export class ChainStore {
     await Promise.all(work)
   }
 
-  /** Removes the chain's start, up to and including `seq`; at most `limit` records. */
-  async removeUpTo(tenantId: string, fromSeq: number, toSeq: number): Promise<number> {
-    return this.#queries.run(
-      dynamicStatement((db) =>
-        db
-          .deleteFrom('journal_record')
-          .where('tenant_id', '=', tenantId)
-          .where('seq', '>=', fromSeq)
-          .where('seq', '<=', toSeq),
-      ),
-      {},
-    )
+  /** Removes records for good. @returns how many there were. */
+  async remove(tenantId: string, fromSeq: number, toSeq: number): Promise<number> {
+    return this.#queries.run(removeRange, { tenantId, fromSeq, toSeq })
   }
 }
 

@@ -49,7 +49,10 @@ export class CheckpointService {
     const recordCount = head.seq - (latest?.seq ?? 0)
     const isHourOver = latest === undefined || this.#clock() - latest.atMs >= hourMs
     const isDue = recordCount >= recordsBetweenMax || (recordCount > 0 && isHourOver)
-    if (isDue) await this.create(tenantId, head, 'SCHEDULED')
+    if (!isDue) return
+    const key = await this.#storage.read.signingKeys.findActive(tenantId, 'audit')
+    // A tenant that was deleted has no key and needs no checkpoint any more.
+    if (key !== undefined) await this.create(tenantId, head, 'SCHEDULED')
   }
 
   /** Signs for every chain that got records more than an hour ago and none since. */
@@ -70,7 +73,8 @@ export class CheckpointService {
     const first = await read.journalReader.findFirst(tenantId)
     const previous = (await read.checkpoints.findLatest(tenantId))?.id ?? null
     const atMs = this.#clock()
-    const firstSeq = first?.seq ?? head.seq
+    // After retention the first record kept is the one behind the checkpoint.
+    const firstSeq = reason === 'RETENTION' ? head.seq + 1 : (first?.seq ?? head.seq)
     const payload = canonicalJson({
       v: 1,
       tenantId,

@@ -66,7 +66,12 @@ export class Sealer {
   async sealAll(): Promise<void> {
     let tenantId = await this.#storage.read.journal.nextWaitingTenant('')
     while (tenantId !== undefined && !this.#stopped) {
-      await this.sealTenant(tenantId)
+      try {
+        await this.sealTenant(tenantId)
+      } catch (error) {
+        // One tenant's trouble is not another's.
+        this.#observer.sealingFailed(error)
+      }
       tenantId = await this.#storage.read.journal.nextWaitingTenant(tenantId)
     }
   }
