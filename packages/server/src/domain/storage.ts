@@ -6,6 +6,7 @@ import {
 } from '#storage/queries.ts'
 import type { Statement } from '#storage/statement.ts'
 import type { Clock } from './clock.ts'
+import { DirectoryStore } from './directory/directory-store.ts'
 import { DomainError } from './errors.ts'
 import { ChainStore } from './journal/chain-store.ts'
 import { CheckpointStore } from './journal/checkpoint-store.ts'
@@ -42,6 +43,7 @@ export class Stores {
   readonly #nextId: IdSource
   #chain: ChainStore | undefined
   #checkpoints: CheckpointStore | undefined
+  #directory: DirectoryStore | undefined
   #journal: JournalStore | undefined
   #journalReader: JournalReaderStore | undefined
   #leases: LeaseStore | undefined
@@ -111,6 +113,11 @@ export class Stores {
   get journalReader(): JournalReaderStore {
     this.#journalReader ??= new JournalReaderStore(this.#queries)
     return this.#journalReader
+  }
+
+  get directory(): DirectoryStore {
+    this.#directory ??= new DirectoryStore(this.#queries)
+    return this.#directory
   }
 
   get leases(): LeaseStore {
