@@ -34,8 +34,7 @@ export class UserDomainService {
     const { name, key } = checkDomainDraft(draft)
     return this.#storage.transaction(async (stores) => {
       await stores.tenants.requireFor(caller, tenantId)
-      // The default domain is there for as long as the tenant is.
-      if ((await stores.userDomains.holdDefault(tenantId)) === undefined) throw tenantNotFound()
+      if (!(await stores.userDomains.holdTenant(tenantId))) throw tenantNotFound()
       await requireRepository(stores, tenantId, draft.repositoryId)
       const nowMs = this.#clock()
       const domain: UserDomain = {
@@ -107,9 +106,9 @@ export class UserDomainService {
       if (found === undefined) throw domainNotFound()
       checkDomainChanges(changes)
       await requireRepository(stores, tenantId, changes.repositoryId)
-      // The mark first: everybody who moves it takes the rows' locks in the same order.
-      if (changes.isDefault === true && !(await userDomains.takeMark(tenantId, found.key))) {
-        throw domainNotFound()
+      if (changes.isDefault === true) {
+        if (!(await userDomains.holdTenant(tenantId))) throw tenantNotFound()
+        if (!(await userDomains.takeMark(tenantId, found.key))) throw domainNotFound()
       }
       if (!(await userDomains.update(tenantId, found.key, changes, this.#clock()))) {
         throw domainNotFound()

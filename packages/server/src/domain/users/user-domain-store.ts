@@ -1,6 +1,7 @@
 import type { Queries } from '#storage/queries.ts'
 import type { UserDomainTable } from '#storage/schema.ts'
 import { type Builder, dynamicStatement, nothing, statement } from '#storage/statement.ts'
+import { DomainError } from '../errors.ts'
 import type { IdSource } from '../ulid.ts'
 import { foldText } from './name-text.ts'
 import {
@@ -42,14 +43,6 @@ const find = statement((db, p: Key) =>
     .selectAll()
     .where('tenant_id', '=', p.tenantId)
     .where('folded_name', '=', p.key),
-)
-
-const findWithUlid = statement((db, p: { tenantId: string; ulid: string }) =>
-  db
-    .selectFrom('user_domain')
-    .selectAll()
-    .where('tenant_id', '=', p.tenantId)
-    .where('ulid', '=', p.ulid),
 )
 
 const findDefault = statement((db, p: { tenantId: string }) =>
@@ -128,10 +121,16 @@ const unbindRepositories = statement((db, p: Key) =>
     .where('domain', '=', p.key),
 )
 
-/**
- * How often the mark may be met on its way to another domain before giving up. Every time another change was committed,
- * so somebody gets on.
- */
+/** As {@link held}, for the tenant: whoever moves the mark holds it, so that marks move one after the other. */
+const holdTenant = statement((db, p: { tenantId: string }) =>
+  db
+    .updateTable('tenant')
+    .set((eb) => ({ updated_at: eb.ref('updated_at') }))
+    .where('tenant_id', '=', p.tenantId)
+    .where('status', '<>', 'DELETED'),
+)
+
+/** How often the mark may be gone when its place is reached, before the caller is sent away for a moment. */
 const markAttemptsMax = 10
 
 /** Rows of `user_domain`. */
@@ -172,11 +171,6 @@ export class UserDomainStore {
     return row && asDomain(row)
   }
 
-  async findWithUlid(tenantId: string, ulid: string): Promise<UserDomain | undefined> {
-    const row = await this.#queries.first(findWithUlid, { tenantId, ulid })
-    return row && asDomain(row)
-  }
-
   /** Undefined only for a tenant that does not exist. */
   async findDefault(tenantId: string): Promise<UserDomain | undefined> {
     const row = await this.#queries.first(findDefault, { tenantId })
@@ -199,7 +193,11 @@ export class UserDomainStore {
     return (await this.#queries.run(hold, { tenantId, key })) === 1
   }
 
-  /** As {@link hold}, for whichever domain is the default. Undefined only for a tenant that does not exist. */
+  /**
+   * As {@link hold}, for whichever domain is the default. Undefined only for a tenant that does not exist.
+   *
+   * @throws DomainError `unavailable` when the mark never stands still.
+   */
   async holdDefault(tenantId: string): Promise<{ key: string; name: string } | undefined> {
     for (let attempt = 1; attempt <= markAttemptsMax; attempt++) {
       const row = await this.#queries.first(holdDefault, { tenantId })
@@ -207,12 +205,21 @@ export class UserDomainStore {
       // On PostgreSQL: the mark was moving while this waited for it, and is seen in its new place the next time.
       if ((await this.#queries.first(findDefault, { tenantId })) === undefined) return undefined
     }
-    return undefined
+    throw new DomainError('unavailable', 'The default domain is being changed.', {
+      retryAfterSeconds: 1,
+    })
   }
 
-  /** Makes the domain the default one, and no other; false when either is not there. */
+  /**
+   * Keeps the tenant from being deleted, and its mark where it is, until the transaction ends; false when there is no
+   * such tenant.
+   */
+  async holdTenant(tenantId: string): Promise<boolean> {
+    return (await this.#queries.run(holdTenant, { tenantId })) === 1
+  }
+
+  /** Makes the domain the default one, and no other; false when it is not there. The transaction must hold the tenant. */
   async takeMark(tenantId: string, key: string): Promise<boolean> {
-    if ((await this.holdDefault(tenantId)) === undefined) return false
     await this.#queries.run(clearDefault, { tenantId })
     return (await this.#queries.run(setDefault, { tenantId, key })) === 1
   }

@@ -3,8 +3,6 @@ import { type Builder, statement } from '#storage/statement.ts'
 import { DomainError } from '../errors.ts'
 import { lookupOf, type UserLookup, type UserReference } from './user-resolver.ts'
 
-export type { UserReference } from './user-resolver.ts'
-
 interface Pair {
   readonly tenantId: string
   readonly scheme: string

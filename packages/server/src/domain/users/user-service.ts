@@ -17,7 +17,7 @@ import {
 } from './user.ts'
 import { asFilter, requireWholePair, type UserQuery } from './user-query.ts'
 import { requireUserReader, requireUserWriter } from './user-rights.ts'
-import type { NewUser, UserUpdate } from './user-store.ts'
+import { type NewUser, newUser, type UserUpdate } from './user-store.ts'
 
 const tokensPerStep = 100
 
@@ -235,24 +235,14 @@ async function giveIdentifiers(
   { tenantId, id }: NewUser,
   identifiers: readonly Identifier[],
 ): Promise<Fault[]> {
-  const takenAt: number[] = []
-  // In an order that is the same for everybody, so that no two transactions wait for each other.
-  for (const { identifier, index } of inLockOrder(identifiers)) {
+  const faults: Fault[] = []
+  for (const [index, identifier] of identifiers.entries()) {
     const isNew = await userIdentifiers.insert(tenantId, id, identifier)
-    if (!isNew && !(await userIdentifiers.isHeldBy(tenantId, id, identifier))) takenAt.push(index)
+    if (!isNew && !(await userIdentifiers.isHeldBy(tenantId, id, identifier))) {
+      faults.push(notUnique(`/identifiers/${index}`))
+    }
   }
-  return takenAt
-    .sort((one, other) => one - other)
-    .map((index) => notUnique(`/identifiers/${index}`))
-}
-
-function inLockOrder(
-  identifiers: readonly Identifier[],
-): { readonly identifier: Identifier; readonly index: number }[] {
-  const keyOf = ({ scheme, value }: Identifier): string => `${scheme} ${value}`
-  return identifiers
-    .map((identifier, index) => ({ identifier, index, key: keyOf(identifier) }))
-    .sort((one, other) => (one.key < other.key ? -1 : Number(one.key > other.key)))
+  return faults
 }
 
 async function unassignTokens(
@@ -272,28 +262,6 @@ async function unassignTokens(
       })
     }
     if (tokens.length < tokensPerStep) return
-  }
-}
-
-function newUser(
-  tenantId: string,
-  draft: UserDraft,
-  made: Pick<NewUser, 'id' | 'ulid' | 'domainKey' | 'loginName' | 'passwordHash' | 'createdAtMs'>,
-): NewUser {
-  return {
-    tenantId,
-    status: draft.status ?? 'ACTIVE',
-    displayName: draft.displayName ?? null,
-    email: draft.email ?? null,
-    firstName: draft.firstName ?? null,
-    lastName: draft.lastName ?? null,
-    mobile: draft.mobile ?? null,
-    telephone: draft.telephone ?? null,
-    canonicalName: draft.canonicalName ?? null,
-    principalName: draft.principalName ?? null,
-    description: draft.description ?? null,
-    keylessExternalId: draft.keylessExternalId ?? null,
-    ...made,
   }
 }
 

@@ -2,7 +2,7 @@ import type { Queries } from '#storage/queries.ts'
 import type { AppUserTable } from '#storage/schema.ts'
 import { dynamicStatement, nothing, statement } from '#storage/statement.ts'
 import { foldText } from './name-text.ts'
-import type { UserAttributes, UserStatus } from './user.ts'
+import type { UserAttributes, UserDraft, UserStatus } from './user.ts'
 
 /** A user that does not exist yet. */
 export interface NewUser extends UserAttributes {
@@ -15,6 +15,29 @@ export interface NewUser extends UserAttributes {
   readonly status: UserStatus
   readonly passwordHash: string | null
   readonly createdAtMs: number
+}
+
+/** A draft with what the core adds to it. */
+export function newUser(
+  tenantId: string,
+  draft: UserDraft,
+  made: Pick<NewUser, 'id' | 'ulid' | 'domainKey' | 'loginName' | 'passwordHash' | 'createdAtMs'>,
+): NewUser {
+  return {
+    tenantId,
+    status: draft.status ?? 'ACTIVE',
+    displayName: draft.displayName ?? null,
+    email: draft.email ?? null,
+    firstName: draft.firstName ?? null,
+    lastName: draft.lastName ?? null,
+    mobile: draft.mobile ?? null,
+    telephone: draft.telephone ?? null,
+    canonicalName: draft.canonicalName ?? null,
+    principalName: draft.principalName ?? null,
+    description: draft.description ?? null,
+    keylessExternalId: draft.keylessExternalId ?? null,
+    ...made,
+  }
 }
 
 /** What may be written of a user that exists; absent members stay. */
