@@ -19,6 +19,7 @@ import { OtpTokenStore } from './otp-tokens/otp-token-store.ts'
 import { ProductStore } from './otp-tokens/product-store.ts'
 import { RepositoryStore } from './otp-tokens/repository-store.ts'
 import { TicketStore } from './otp-tokens/ticket-store.ts'
+import { TokenImportStore } from './otp-tokens/token-import-store.ts'
 import { TokenListStore } from './otp-tokens/token-list-store.ts'
 import { PlatformValueStore } from './tenants/platform-value-store.ts'
 import { SigningKeyStore } from './tenants/signing-key-store.ts'
@@ -54,6 +55,7 @@ export class Stores {
   #repositories: RepositoryStore | undefined
   #otpTokens: OtpTokenStore | undefined
   #tokenLists: TokenListStore | undefined
+  #tokenImports: TokenImportStore | undefined
   #factors: FactorStore | undefined
   #assignments: AssignmentStore | undefined
   #tickets: TicketStore | undefined
@@ -163,6 +165,11 @@ export class Stores {
   get tokenLists(): TokenListStore {
     this.#tokenLists ??= new TokenListStore(this.#queries)
     return this.#tokenLists
+  }
+
+  get tokenImports(): TokenImportStore {
+    this.#tokenImports ??= new TokenImportStore(this.#queries)
+    return this.#tokenImports
   }
 
   get factors(): FactorStore {

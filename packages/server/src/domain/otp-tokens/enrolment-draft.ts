@@ -13,17 +13,17 @@ import {
   isGeneric,
   type OtpParameters,
   type Product,
-  type ProductCodes,
   type TokenType,
   unfitParameters,
 } from './product.ts'
 import { EntryProblem, type SecretEncoding } from './seed-files/seed-file.ts'
 import { readSecret } from './seed-files/seed-values.ts'
+import type { ProductReference } from './token-references.ts'
 
 /** A software token to be made. */
 export interface TokenDraft {
   /** Absent: the generic product of the type. */
-  readonly product?: ProductCodes | { readonly id: string } | undefined
+  readonly product?: ProductReference | undefined
   /** This and the next four: absent, what the product says; the generic products say SHA1, 6 digits, 30 seconds. */
   readonly type?: TokenType | undefined
   readonly algorithm?: HashAlgorithm | undefined

@@ -12,9 +12,9 @@ import { type HeldToken, secretPlace, tokenTarget } from './otp-token.ts'
 import type { NewToken } from './otp-token-store.ts'
 import { hashPin } from './pin.ts'
 import { genericCodes, isGeneric, type Product } from './product.ts'
-import { codesOf, productNotFound } from './product-service.ts'
+import { codesOf } from './product-service.ts'
 import { type Provisioning, provision } from './provisioning.ts'
-import { repositoryNotFound } from './repository-service.ts'
+import { findProduct, findRepository } from './token-references.ts'
 import { requireTokenAdmin } from './token-rights.ts'
 
 /** A new token; `provisioning` is told once and never again. */
@@ -66,7 +66,8 @@ export class EnrolmentService {
     const { read } = this.#storage
     await read.tenants.requireFor(caller, tenantId)
     const userId = draft.user && (await read.userResolver.getUserId(tenantId, draft.user, '/user'))
-    const product = await findProduct(read, tenantId, draft)
+    const named = draft.product ?? genericCodes(draft.type ?? 'TOTP')
+    const product = await findProduct(read, tenantId, named)
     const repositoryId = await findRepository(read, tenantId, draft.repositoryId)
     const parameters = parametersOf(draft, product)
     if (givenSecret === undefined && !product.downloadable) {
@@ -156,31 +157,4 @@ export class EnrolmentService {
     const digits = String(number).padStart(serialDigits, '0')
     return isGeneric(product) ? `CS${digits}` : digits
   }
-}
-
-async function findProduct(
-  { products }: Stores,
-  tenantId: string,
-  { product: wanted, type = 'TOTP' }: TokenDraft,
-): Promise<Product> {
-  const named = wanted ?? genericCodes(type)
-  const product =
-    'id' in named
-      ? await products.find(tenantId, named.id)
-      : await products.findByCodes(tenantId, named)
-  if (product === undefined) throw productNotFound('/product')
-  return product
-}
-
-/** @returns the id of the default repository when none is wanted. */
-export async function findRepository(
-  { repositories }: Stores,
-  tenantId: string,
-  wantedId: string | undefined,
-): Promise<string | null> {
-  if (wantedId === undefined) return (await repositories.findDefault(tenantId))?.id ?? null
-  if ((await repositories.find(tenantId, wantedId)) === undefined) {
-    throw repositoryNotFound('/repository')
-  }
-  return wantedId
 }

@@ -94,7 +94,7 @@ export function tokensWithProduct(db: Builder) {
     ])
 }
 
-const insertToken = statement((db, row: OtpTokenTable) =>
+export const insertToken = statement((db, row: OtpTokenTable) =>
   db
     .insertInto('otp_token')
     .values({
@@ -121,7 +121,7 @@ const insertToken = statement((db, row: OtpTokenTable) =>
     .onConflict((taken) => taken.columns(['tenant_id', 'serial', 'product_id']).doNothing()),
 )
 
-const insertFactor = statement(
+export const insertFactor = statement(
   (db, p: { tenantId: string; tokenId: string; nextCounter: number; driftSteps: number }) =>
     db.insertInto('otp_factor').values({
       tenant_id: p.tenantId,
