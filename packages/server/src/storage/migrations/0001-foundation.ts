@@ -109,12 +109,13 @@ export function foundation({ text, integer, bytes, tableOptions }: ColumnTypes):
     ),
     'create unique index app_user_ulid on app_user (tenant_id, ulid)',
     'create unique index app_user_login on app_user (tenant_id, domain, folded_login)',
-    'create index app_user_folded_login on app_user (tenant_id, folded_login)',
+    'create index app_user_folded_login on app_user (tenant_id, folded_login, ulid)',
     'create index app_user_keyless on app_user (tenant_id, keyless_external_id, ulid) where keyless_external_id is not null',
     'create index app_user_email on app_user (tenant_id, folded_email, ulid) where folded_email is not null',
     'create index app_user_principal on app_user (tenant_id, principal_name, ulid) where principal_name is not null',
     'create index app_user_domain on app_user (tenant_id, domain, ulid)',
     'create index app_user_status on app_user (tenant_id, status, ulid)',
+    'create index app_user_domain_status on app_user (tenant_id, domain, status, ulid)',
     table(
       'user_lockout',
       `
