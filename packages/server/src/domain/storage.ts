@@ -23,6 +23,7 @@ import { TokenImportStore } from './otp-tokens/token-import-store.ts'
 import { TokenListStore } from './otp-tokens/token-list-store.ts'
 import { PlatformValueStore } from './tenants/platform-value-store.ts'
 import { SigningKeyStore } from './tenants/signing-key-store.ts'
+import { TokenExportStore } from './otp-tokens/token-export-store.ts'
 import { TenantKeyStore } from './tenants/tenant-key-store.ts'
 import { TenantPurgeStore } from './tenants/tenant-purge-store.ts'
 import { TenantStore } from './tenants/tenant-store.ts'
@@ -61,6 +62,7 @@ export class Stores {
   #tickets: TicketStore | undefined
   #tenants: TenantStore | undefined
   #tenantKeys: TenantKeyStore | undefined
+  #tokenExports: TokenExportStore | undefined
   #tenantPurge: TenantPurgeStore | undefined
   #signingKeys: SigningKeyStore | undefined
   #platformValues: PlatformValueStore | undefined
@@ -200,6 +202,11 @@ export class Stores {
   get userViews(): UserViewStore {
     this.#userViews ??= new UserViewStore(this.#queries)
     return this.#userViews
+  get tokenExports(): TokenExportStore {
+    this.#tokenExports ??= new TokenExportStore(this.#queries)
+    return this.#tokenExports
+  }
+
   }
 
   get userIdentifiers(): UserIdentifierStore {

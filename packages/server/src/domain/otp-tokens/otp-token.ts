@@ -62,8 +62,13 @@ export function requireAlive(token: OtpToken): void {
   }
 }
 
-export function tokenNotFound(): DomainError {
-  return new DomainError('token_not_found', 'No such token.')
+/** @param pointer where a body named the token. */
+export function tokenNotFound(pointer?: string): DomainError {
+  return new DomainError(
+    'token_not_found',
+    'No such token.',
+    pointer === undefined ? {} : { pointer },
+  )
 }
 
 /** How the journal names a token. */
