@@ -8,6 +8,7 @@ import type { Statement } from '#storage/statement.ts'
 import type { Clock } from './clock.ts'
 import { DirectoryStore } from './directory/directory-store.ts'
 import { DomainError } from './errors.ts'
+import { IdempotencyStore } from './idempotency/idempotency-store.ts'
 import { ChainStore } from './journal/chain-store.ts'
 import { CheckpointStore } from './journal/checkpoint-store.ts'
 import { JournalReaderStore } from './journal/journal-reader-store.ts'
@@ -46,6 +47,7 @@ export class Stores {
   #chain: ChainStore | undefined
   #checkpoints: CheckpointStore | undefined
   #directory: DirectoryStore | undefined
+  #idempotency: IdempotencyStore | undefined
   #journal: JournalStore | undefined
   #journalReader: JournalReaderStore | undefined
   #leases: LeaseStore | undefined
@@ -142,6 +144,11 @@ export class Stores {
   get spending(): SpendingStore {
     this.#spending ??= new SpendingStore(this.#queries)
     return this.#spending
+  }
+
+  get idempotency(): IdempotencyStore {
+    this.#idempotency ??= new IdempotencyStore(this.#queries)
+    return this.#idempotency
   }
 
   get journal(): JournalStore {
