@@ -1,13 +1,25 @@
-import { Client } from 'pg'
-import {
-  clientConfig,
-  isRepeatable,
-  PostgresConnection,
-  translatePostgres,
-} from './postgres-connection.ts'
-import type { Queries, StorageObserver } from './queries.ts'
+import type { Client } from 'pg'
+import { TookTooLongError, within } from './deadline.ts'
+import { PostgresConnection, runCommand, writerConfig } from './postgres-connection.ts'
+import { PostgresLink } from './postgres-link.ts'
+import { type Queries, StorageError, type StorageObserver } from './queries.ts'
 
-const groupUnitsMax = 128
+export interface PostgresGroupLimits {
+  readonly groupUnitsMax: number
+  /** A unit does nothing but run statements; one that waits for anything else is a fault. */
+  readonly unitMsMax: number
+  /** More than this may not wait: the next one is refused at once. */
+  readonly queuedUnitsMax: number
+}
+
+export const postgresGroupLimits: PostgresGroupLimits = {
+  groupUnitsMax: 128,
+  unitMsMax: 10_000,
+  queuedUnitsMax: 10_000,
+}
+
+/** How many units of an undone group run at the same time, each in a transaction of its own. */
+const aloneMax = 4
 
 interface Unit {
   readonly work: (queries: Queries) => Promise<unknown>
@@ -15,7 +27,7 @@ interface Unit {
   readonly reject: (reason: unknown) => void
 }
 
-/** How a unit of a group ended, before its group's commit. */
+/** How a unit of a group ended, before its group's commit. `spoilt`: the group cannot be committed with it. */
 type Outcome = { readonly value: unknown } | { readonly error: unknown; readonly spoilt: boolean }
 
 /**
@@ -24,10 +36,10 @@ type Outcome = { readonly value: unknown } | { readonly error: unknown; readonly
  * every unit is run again by itself, so that nobody pays for another's failure with more than time.
  */
 export class PostgresGroupWriter {
-  readonly #url: string
+  readonly #link: PostgresLink
   readonly #observer: StorageObserver | undefined
   readonly #alone: (work: (queries: Queries) => Promise<unknown>) => Promise<unknown>
-  #client: Promise<Client> | undefined
+  readonly #limits: PostgresGroupLimits
   #queue: Unit[] = []
   #running: Promise<void> | undefined
 
@@ -35,10 +47,12 @@ export class PostgresGroupWriter {
     url: string,
     observer: StorageObserver | undefined,
     alone: (work: (queries: Queries) => Promise<unknown>) => Promise<unknown>,
+    limits: Partial<PostgresGroupLimits> = {},
   ) {
-    this.#url = url
+    this.#link = new PostgresLink(writerConfig(url))
     this.#observer = observer
     this.#alone = alone
+    this.#limits = { ...postgresGroupLimits, ...limits }
   }
 
   get depth(): number {
@@ -46,94 +60,101 @@ export class PostgresGroupWriter {
   }
 
   submit<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
+    if (this.#queue.length >= this.#limits.queuedUnitsMax) {
+      return Promise.reject(new StorageError('unavailable', 'Too many transactions wait.', ''))
+    }
     return new Promise<T>((resolve, reject) => {
       this.#queue.push({ work, resolve: resolve as (value: unknown) => void, reject })
       this.#running ??= this.#runGroups()
     })
   }
 
+  /** Resolves when everything submitted has been answered and the connection is closed. */
   async close(): Promise<void> {
-    await this.#running
-    const client = await this.#client?.catch(() => undefined)
-    await client?.end()
+    while (this.#running !== undefined) await this.#running
+    await this.#link.close()
   }
 
   async #runGroups(): Promise<void> {
     // One turn of the event loop collects what arrives together.
     await new Promise((resolve) => setImmediate(resolve))
-    while (this.#queue.length > 0) await this.#runGroup(this.#queue.splice(0, groupUnitsMax))
+    while (this.#queue.length > 0) {
+      const units = this.#queue.splice(0, this.#limits.groupUnitsMax)
+      try {
+        const outcomes = await this.#runTogether(units)
+        if (outcomes !== undefined) settle(units, outcomes)
+      } catch (error) {
+        // Nobody knows what became of a commit that was not confirmed; repeating it could spend twice.
+        for (const unit of units) unit.reject(error)
+      }
+    }
     this.#running = undefined
   }
 
-  async #runGroup(units: readonly Unit[]): Promise<void> {
+  /** @returns undefined when the group was undone and each of its units has been answered. */
+  async #runTogether(units: readonly Unit[]): Promise<Outcome[] | undefined> {
     const startedAt = performance.now()
-    let client: Client
+    const client = await this.#link.connect()
     try {
-      client = await this.#connect()
-    } catch (error) {
-      for (const unit of units) unit.reject(translatePostgres(error))
-      return
-    }
-    let committing = false
-    try {
-      const begun = client.query('begin')
+      const begun = runCommand(client, 'begin read write')
+      // Awaited below; until then its failure is no unhandled one.
+      begun.catch(() => {})
       const outcomes = await Promise.all(units.map((unit) => this.#runUnit(client, unit)))
       await begun
-      if (outcomes.some((outcome) => 'error' in outcome && outcome.spoilt)) {
-        await client.query('rollback')
-        await this.#runEachAlone(units)
-        return
+      const isSpoilt = outcomes.some((outcome) => 'error' in outcome && outcome.spoilt)
+      // A statement that nobody waited for may fail too: the server then undoes, and says so in no other way.
+      if ((await runCommand(client, isSpoilt ? 'rollback' : 'commit')) === 'COMMIT') {
+        this.#observer?.observeDatabase('commit', (performance.now() - startedAt) / 1000)
+        return outcomes
       }
-      committing = true
-      await client.query('commit')
-      this.#observer?.observeDatabase('commit', (performance.now() - startedAt) / 1000)
-      units.forEach((unit, index) => {
-        const outcome = outcomes[index]
-        if (outcome !== undefined && 'value' in outcome) unit.resolve(outcome.value)
-        else unit.reject(outcome?.error)
-      })
+      await this.#runEachAlone(units, outcomes)
+      return undefined
     } catch (error) {
-      this.#disconnect(client)
-      if (!committing && isRepeatable(error)) return this.#runEachAlone(units)
-      // After a commit that was not confirmed nobody knows; repeating it could spend twice.
-      for (const unit of units) unit.reject(translatePostgres(error))
+      this.#link.drop(client)
+      throw error
     }
   }
 
   async #runUnit(client: Client, unit: Unit): Promise<Outcome> {
     const queries = new PostgresConnection(client, this.#observer)
     try {
-      return { value: await unit.work(queries) }
+      const value = await within(this.#limits.unitMsMax, unit.work(queries))
+      return queries.failure === undefined
+        ? { value }
+        : { error: queries.failure.error, spoilt: true }
     } catch (error) {
-      return { error, spoilt: queries.hasWritten || queries.hasFailed }
+      const mayStillWrite = error instanceof TookTooLongError
+      return {
+        error,
+        spoilt: mayStillWrite || queries.hasWritten || queries.failure !== undefined,
+      }
+    } finally {
+      queries.end()
     }
   }
 
-  async #runEachAlone(units: readonly Unit[]): Promise<void> {
-    for (const unit of units) {
-      await this.#alone(unit.work).then(unit.resolve, unit.reject)
+  /** A unit that hung is not tried again: it would hang again. */
+  async #runEachAlone(units: readonly Unit[], outcomes: readonly Outcome[]): Promise<void> {
+    const waiting = units.filter((unit, index) => {
+      const outcome = outcomes[index]
+      if (outcome === undefined || !('error' in outcome)) return true
+      if (!(outcome.error instanceof TookTooLongError)) return true
+      unit.reject(outcome.error)
+      return false
+    })
+    const runner = async (): Promise<void> => {
+      for (let unit = waiting.shift(); unit !== undefined; unit = waiting.shift()) {
+        await this.#alone(unit.work).then(unit.resolve, unit.reject)
+      }
     }
+    await Promise.all(Array.from({ length: aloneMax }, runner))
   }
+}
 
-  #connect(): Promise<Client> {
-    this.#client ??= this.#open()
-    return this.#client
-  }
-
-  async #open(): Promise<Client> {
-    const client = new Client({ ...clientConfig(this.#url), pipeline: true })
-    client.on('error', () => this.#disconnect(client))
-    try {
-      await client.connect()
-      return client
-    } catch (error) {
-      this.#client = undefined
-      throw error
-    }
-  }
-
-  #disconnect(client: Client): void {
-    this.#client = undefined
-    client.end().catch(() => {})
-  }
+function settle(units: readonly Unit[], outcomes: readonly Outcome[]): void {
+  units.forEach((unit, index) => {
+    const outcome = outcomes[index]
+    if (outcome !== undefined && 'value' in outcome) unit.resolve(outcome.value)
+    else unit.reject(outcome?.error)
+  })
 }

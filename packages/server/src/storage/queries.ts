@@ -11,7 +11,10 @@ export interface Queries {
   run<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<number>
 }
 
-/** `taken`: a unique key is in use. `unavailable`: nothing can be said or done now; nothing was changed. */
+/**
+ * `taken`: a unique key is in use. `unavailable`: nothing can be said or done now. Nothing was changed then, unless the
+ * connection or the disk failed at the very moment of a commit: such a commit may or may not have taken place.
+ */
 export type StorageFailure = 'taken' | 'unavailable'
 
 /** The database refuses or cannot. Drivers' errors become one of these; `cause` has the original. */
@@ -49,10 +52,11 @@ export interface Database {
   /** Reads what is committed; never waits for a writer. */
   readonly reader: Queries
   /**
-   * The only way to write. Resolves when the work's writes are on disk; a throw of the work undoes them. The work may be
-   * run again, so it must change nothing outside the database.
+   * The only way to write. Resolves when the work's writes are on disk; a throw of the work undoes them, and so does a
+   * statement that fails, even if the work catches its error. The work may be run again until its commit is asked for,
+   * never after, so it must change nothing outside the database; it is given up when it waits for anything else.
    *
-   * @throws StorageError `unavailable` when the outcome is not known to be committed.
+   * @throws StorageError `unavailable` when the outcome is not known to be committed, or the work took too long.
    */
   transaction<T>(work: (queries: Queries) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** Brings the schema up to date under a lock. */

@@ -1,38 +1,57 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 
-const intervalMs = 1_000
+const program = new URL('./sqlite-checkpoint-worker.ts', import.meta.url)
+const closeMsMax = 1_000
 
 /**
- * Copies the write-ahead log back into the database file from a thread of its own, once a second, so that the writer
- * seldom has to. `onCheckpoint` hears how long the log is, in pages.
+ * Copies the write-ahead log back into the database file from a thread of its own, so that the writer seldom has to. A
+ * thread that dies is replaced.
  */
 export class SqliteCheckpointer {
-  readonly #worker: Worker
+  readonly #path: string
+  readonly #intervalMs: number
+  readonly #onLog: (pageCount: number) => void
+  #worker: Worker | undefined
+  #restart: NodeJS.Timeout | undefined
+  #closed = false
 
-  constructor(path: string, onCheckpoint: (logPageCount: number, copiedPageCount: number) => void) {
-    this.#worker = new Worker(program, { eval: true, workerData: { path, intervalMs } })
-    this.#worker.unref()
-    this.#worker.on('message', (message: { log: number; copied: number }) => {
-      onCheckpoint(message.log, message.copied)
-    })
-    // A checkpoint that fails is tried again by the next one; the log only grows meanwhile.
-    this.#worker.on('error', () => onCheckpoint(0, 0))
+  /** @param onLog hears how long the log is, in pages; infinitely long when there is no thread to shorten it. */
+  constructor(path: string, intervalMs: number, onLog: (pageCount: number) => void) {
+    this.#path = path
+    this.#intervalMs = intervalMs
+    this.#onLog = onLog
+    this.#start()
   }
 
   async close(): Promise<void> {
-    await this.#worker.terminate()
+    this.#closed = true
+    clearTimeout(this.#restart)
+    const worker = this.#worker
+    if (worker === undefined) return
+    const ended = new Promise((resolve) => worker.once('exit', resolve))
+    worker.postMessage('close')
+    await Promise.race([ended, sleep(closeMsMax, undefined, { ref: false })])
+    await worker.terminate()
+  }
+
+  #start(): void {
+    const worker = new Worker(program, {
+      workerData: { path: this.#path, intervalMs: this.#intervalMs },
+    })
+    this.#worker = worker
+    worker.on('message', this.#onLog)
+    // Its end follows, and is where it is replaced.
+    worker.on('error', () => {})
+    worker.on('exit', () => this.#replace())
+    worker.unref()
+  }
+
+  #replace(): void {
+    this.#worker = undefined
+    if (this.#closed) return
+    this.#onLog(Number.POSITIVE_INFINITY)
+    this.#restart = setTimeout(() => this.#start(), this.#intervalMs)
+    this.#restart.unref()
   }
 }
-
-const program = `
-const { parentPort, workerData } = require('node:worker_threads')
-const { DatabaseSync } = require('node:sqlite')
-const db = new DatabaseSync(workerData.path, { timeout: 0 })
-const checkpoint = db.prepare('pragma wal_checkpoint(passive)')
-setInterval(() => {
-  try {
-    const row = checkpoint.get()
-    parentPort.postMessage({ log: row.log, copied: row.checkpointed })
-  } catch {}
-}, workerData.intervalMs)
-`

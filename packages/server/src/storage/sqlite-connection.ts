@@ -2,10 +2,14 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { type Queries, StorageError, type StorageObserver } from './queries.ts'
 import type { Compiled, Statement } from './statement.ts'
 
-/** Primary result codes (sqlite.org/rescode.html) after which the transaction as a whole is in doubt. */
-const fatalCodes: ReadonlySet<number> = new Set([7, 10, 11, 13, 14, 26])
+/**
+ * Primary result codes (sqlite.org/rescode.html) after which the transaction as a whole is in doubt: ABORT, NOMEM,
+ * READONLY, INTERRUPT, IOERR, CORRUPT, FULL, CANTOPEN, PROTOCOL, NOLFS, NOTADB.
+ */
+const fatalCodes: ReadonlySet<number> = new Set([4, 7, 8, 9, 10, 11, 13, 14, 15, 22, 26])
 const busyCodes: ReadonlySet<number> = new Set([5, 6])
-const constraintCode = 19
+/** Extended codes of a primary key or unique index that is taken. */
+const takenCodes: ReadonlySet<number> = new Set([1555, 2067])
 
 const keptAdHocStatementsMax = 200
 
@@ -33,9 +37,10 @@ export function isFatal(error: unknown): boolean {
 export function translateSqlite(error: unknown): unknown {
   if (!isSqliteFailure(error)) return error
   const code = error.errcode & 0xff
-  if (code === constraintCode && /UNIQUE|PRIMARY KEY/.test(error.message)) {
-    const place = /failed: (\w+)\.(.*)$/.exec(error.message)
-    return new StorageError('taken', 'The key is taken.', place?.[0] ?? '', error)
+  if (takenCodes.has(error.errcode)) {
+    // "UNIQUE constraint failed: lease.tenant_id, lease.name", or "index 'name'" for an index over expressions.
+    const place = error.message.slice(error.message.indexOf(': ') + 2)
+    return new StorageError('taken', 'The key is taken.', place, error)
   }
   if (fatalCodes.has(code) || busyCodes.has(code)) {
     return new StorageError('unavailable', 'The database cannot be written or read now.', '', error)
@@ -46,13 +51,15 @@ export function translateSqlite(error: unknown): unknown {
 /** One connection to an SQLite file: keeps its prepared statements, runs synchronously. */
 export class SqliteConnection implements Queries {
   readonly #db: DatabaseSync
-  readonly #kept = new Map<string, StatementSync>()
+  /** Statements that the program knows are few and stay prepared; those built for a request come and go. */
+  readonly #fixed = new Map<string, StatementSync>()
+  readonly #adHoc = new Map<string, StatementSync>()
   readonly #observer: StorageObserver | undefined
 
   constructor(path: string, options: { readOnly: boolean }, observer?: StorageObserver) {
     this.#db = new DatabaseSync(path, { readOnly: options.readOnly, timeout: 0 })
     this.#observer = observer
-    // A deleted row's bytes are overwritten, and no sort or temporary table touches the disk.
+    // No sort and no temporary table touches the disk.
     this.#db.exec('pragma temp_store = memory; pragma cache_size = -32768; pragma mmap_size = 0')
   }
 
@@ -76,6 +83,21 @@ export class SqliteConnection implements Queries {
   }
 
   async all<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
+    return this.allNow(statement, parameters)
+  }
+
+  async first<P extends object, R>(
+    statement: Statement<P, R>,
+    parameters: P,
+  ): Promise<R | undefined> {
+    return this.firstNow(statement, parameters)
+  }
+
+  async run<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<number> {
+    return this.runNow(statement, parameters)
+  }
+
+  allNow<P extends object, R>(statement: Statement<P, R>, parameters: P): R[] {
     const compiled = statement.compiledFor('sqlite')
     try {
       return this.#prepare(compiled).all(...compiled.values(parameters)) as R[]
@@ -84,10 +106,7 @@ export class SqliteConnection implements Queries {
     }
   }
 
-  async first<P extends object, R>(
-    statement: Statement<P, R>,
-    parameters: P,
-  ): Promise<R | undefined> {
+  firstNow<P extends object, R>(statement: Statement<P, R>, parameters: P): R | undefined {
     const compiled = statement.compiledFor('sqlite')
     try {
       return this.#prepare(compiled).get(...compiled.values(parameters)) as R | undefined
@@ -96,7 +115,7 @@ export class SqliteConnection implements Queries {
     }
   }
 
-  async run<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<number> {
+  runNow<P extends object, R>(statement: Statement<P, R>, parameters: P): number {
     const compiled = statement.compiledFor('sqlite')
     try {
       return Number(this.#prepare(compiled).run(...compiled.values(parameters)).changes)
@@ -106,17 +125,19 @@ export class SqliteConnection implements Queries {
   }
 
   close(): void {
-    this.#kept.clear()
+    this.#fixed.clear()
+    this.#adHoc.clear()
     this.#db.close()
   }
 
   #prepare(compiled: Compiled): StatementSync {
     this.#observer?.statementRun?.(compiled.sql)
-    const kept = this.#kept.get(compiled.sql)
-    if (kept !== undefined) return kept
-    if (this.#kept.size >= keptAdHocStatementsMax) this.#kept.clear()
+    const kept = compiled.name === undefined ? this.#adHoc : this.#fixed
+    const known = kept.get(compiled.sql)
+    if (known !== undefined) return known
+    if (this.#adHoc.size >= keptAdHocStatementsMax) this.#adHoc.clear()
     const prepared = this.#db.prepare(compiled.sql)
-    this.#kept.set(compiled.sql, prepared)
+    kept.set(compiled.sql, prepared)
     return prepared
   }
 }

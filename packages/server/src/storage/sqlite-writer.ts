@@ -1,16 +1,30 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { TookTooLongError } from './deadline.ts'
 import { type Queries, StorageError, type StorageObserver } from './queries.ts'
 import { isBusy, isFatal, type SqliteConnection, translateSqlite } from './sqlite-connection.ts'
-import type { Statement } from './statement.ts'
+import { SqliteUnit } from './sqlite-unit.ts'
 
-/** A group ends at whichever comes first; what is left over goes into the next one. */
-const groupUnitsMax = 512
-const groupMsMax = 20
-/** Waiting for another process (a command, a backup) that holds the write lock. */
-const lockWaitMsMax = 5_000
+export interface SqliteWriterLimits {
+  /** A group ends at whichever comes first; what is left over goes into the next one. */
+  readonly groupUnitsMax: number
+  readonly groupMsMax: number
+  /** Waiting for another process (a command, a backup) that holds the write lock. */
+  readonly lockWaitMsMax: number
+  /** A unit does nothing but run statements; one that waits for anything else is a fault. */
+  readonly unitMsMax: number
+  /** More than this may not wait: the next one is refused at once. */
+  readonly queuedUnitsMax: number
+}
+
+export const sqliteWriterLimits: SqliteWriterLimits = {
+  groupUnitsMax: 512,
+  groupMsMax: 20,
+  lockWaitMsMax: 5_000,
+  unitMsMax: 10_000,
+  queuedUnitsMax: 10_000,
+}
+
 const lockPollMs = 5
-/** A unit does nothing but run statements; one that waits for anything else is a fault. */
-const unitMsMax = 10_000
 
 interface Unit {
   readonly work: (queries: Queries) => Promise<unknown>
@@ -18,50 +32,22 @@ interface Unit {
   readonly reject: (reason: unknown) => void
 }
 
-interface Finished {
+/** A unit that has ended, before its group's commit; `error` when it threw and was undone. */
+interface Ended {
   readonly unit: Unit
-  readonly value: unknown
-}
-
-/** A unit's view of the connection; closed when the unit has ended, so that nothing is written late. */
-class UnitQueries implements Queries {
-  readonly #connection: Queries
-  #ended = false
-
-  constructor(connection: Queries) {
-    this.#connection = connection
-  }
-
-  end(): void {
-    this.#ended = true
-  }
-
-  all<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
-    return this.#open().all(statement, parameters)
-  }
-
-  first<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined> {
-    return this.#open().first(statement, parameters)
-  }
-
-  run<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<number> {
-    return this.#open().run(statement, parameters)
-  }
-
-  #open(): Queries {
-    if (this.#ended) throw new Error('A statement came after the end of its transaction.')
-    return this.#connection
-  }
+  readonly outcome: { readonly value: unknown } | { readonly error: unknown }
 }
 
 /**
  * The one writer of an SQLite database. Everything that is queued within a turn of the event loop runs in one durable
- * commit, each unit inside a savepoint of its own, and nobody is answered before the commit is on disk.
+ * commit, each unit inside a savepoint of its own, and nobody is answered before the commit is on disk: neither those
+ * who wrote nor those who failed, perhaps over what a neighbour wrote.
  */
 export class SqliteWriter {
   readonly #connection: SqliteConnection
   readonly #observer: StorageObserver | undefined
   readonly #afterCommit: () => void
+  readonly #limits: SqliteWriterLimits
   #queue: Unit[] = []
   #scheduled = false
   #running: Promise<void> = Promise.resolve()
@@ -71,10 +57,12 @@ export class SqliteWriter {
     connection: SqliteConnection,
     observer: StorageObserver | undefined,
     afterCommit: () => void,
+    limits: Partial<SqliteWriterLimits> = {},
   ) {
     this.#connection = connection
     this.#observer = observer
     this.#afterCommit = afterCommit
+    this.#limits = { ...sqliteWriterLimits, ...limits }
   }
 
   get depth(): number {
@@ -82,6 +70,9 @@ export class SqliteWriter {
   }
 
   submit<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
+    if (this.#queue.length >= this.#limits.queuedUnitsMax) {
+      return Promise.reject(new StorageError('unavailable', 'Too many transactions wait.', ''))
+    }
     return new Promise<T>((resolve, reject) => {
       this.#queue.push({ work, resolve: resolve as (value: unknown) => void, reject })
       this.#schedule()
@@ -106,34 +97,41 @@ export class SqliteWriter {
 
   async #runGroup(): Promise<void> {
     const startedAt = performance.now()
-    const finished: Finished[] = []
+    const ended: Ended[] = []
     let current: Unit | undefined
     const watch = setTimeout(
-      () => this.#giveUpOnUnit(new Error('A transaction took too long.')),
-      unitMsMax,
+      () => this.#giveUpOnUnit(new TookTooLongError()),
+      this.#limits.unitMsMax,
     )
     try {
       await this.#begin()
-      while (finished.length < groupUnitsMax && performance.now() - startedAt < groupMsMax) {
+      // The wait for the lock is not the group's time: it would leave none for the units.
+      const endsAt = performance.now() + this.#limits.groupMsMax
+      do {
         current = this.#queue.shift()
         if (current === undefined) break
-        await this.#runUnit(current, finished)
+        watch.refresh()
+        ended.push({ unit: current, outcome: await this.#runUnit(current) })
         current = undefined
-      }
+      } while (ended.length < this.#limits.groupUnitsMax && performance.now() < endsAt)
       this.#connection.exec('commit')
     } catch (error) {
-      this.#abandon(error, current, finished)
+      this.#abandon(error, current, ended)
       return
     } finally {
       clearTimeout(watch)
     }
     this.#observer?.observeDatabase('commit', (performance.now() - startedAt) / 1000)
-    for (const { unit, value } of finished) unit.resolve(value)
+    for (const { unit, outcome } of ended) {
+      if ('error' in outcome) unit.reject(outcome.error)
+      else unit.resolve(outcome.value)
+    }
     this.#afterCommit()
   }
 
   async #begin(): Promise<void> {
-    const deadline = performance.now() + lockWaitMsMax
+    const deadline = performance.now() + this.#limits.lockWaitMsMax
+    if (this.#connection.inTransaction) this.#connection.exec('rollback')
     for (;;) {
       try {
         this.#connection.exec('begin immediate')
@@ -145,17 +143,20 @@ export class SqliteWriter {
     }
   }
 
-  async #runUnit(unit: Unit, finished: Finished[]): Promise<void> {
-    const queries = new UnitQueries(this.#connection)
+  /** @throws when the whole group is lost with the unit. */
+  async #runUnit({ work }: Unit): Promise<Ended['outcome']> {
+    const queries = new SqliteUnit(this.#connection)
     this.#connection.exec('savepoint unit')
     try {
-      const value = await this.#watched(unit.work(queries))
+      const value = await this.#watched(work(queries))
+      if (queries.failure !== undefined) throw queries.failure.error
       this.#connection.exec('release unit')
-      finished.push({ unit, value })
+      return { value }
     } catch (error) {
-      if (isFatal(error) || !this.#connection.inTransaction) throw error
+      const fault = queries.failure?.error
+      if (isFatal(fault) || isFatal(error) || !this.#connection.inTransaction) throw fault ?? error
       this.#connection.exec('rollback to unit; release unit')
-      unit.reject(error)
+      return { error }
     } finally {
       queries.end()
     }
@@ -170,16 +171,16 @@ export class SqliteWriter {
   }
 
   /** The group is lost: whoever was in it learns that nothing happened; whoever could not even begin, too. */
-  #abandon(error: unknown, current: Unit | undefined, finished: readonly Finished[]): void {
+  #abandon(error: unknown, current: Unit | undefined, ended: readonly Ended[]): void {
     try {
       if (this.#connection.inTransaction) this.#connection.exec('rollback')
     } catch {
       // The engine has already rolled back by itself.
     }
     const failure = unavailable(error)
-    for (const { unit } of finished) unit.reject(failure)
+    for (const { unit } of ended) unit.reject(failure)
     if (current !== undefined) current.reject(failure)
-    if (current === undefined && finished.length === 0) {
+    if (current === undefined && ended.length === 0) {
       for (const unit of this.#queue.splice(0)) unit.reject(failure)
     }
   }

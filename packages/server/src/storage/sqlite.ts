@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, realpathSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { columnTypes } from './dialect.ts'
@@ -17,11 +17,22 @@ import {
 } from './queries.ts'
 import { SqliteCheckpointer } from './sqlite-checkpointer.ts'
 import { isBusy, SqliteConnection, translateSqlite } from './sqlite-connection.ts'
-import { SqliteWriter } from './sqlite-writer.ts'
+import { SqliteWriter, type SqliteWriterLimits } from './sqlite-writer.ts'
 import type { Statement } from './statement.ts'
 
-/** Above this the writer itself ends the log, so that it cannot grow for ever under constant load. */
-const logPagesMax = 8_192
+export interface SqliteLimits extends SqliteWriterLimits {
+  /** Above this the writer itself ends the log, so that it cannot grow for ever under constant load. */
+  readonly logPagesMax: number
+  /** How often the log is copied back into the file. */
+  readonly checkpointMs: number
+}
+
+const defaultLogPagesMax = 8_192
+const defaultCheckpointMs = 1_000
+/** A log that a long reader made longer is cut to this when it begins anew. */
+const logBytesKept = 64 * 1024 * 1024
+/** While opening, another process may be doing the same. */
+const openWaitMsMax = 5_000
 
 /** Another server has the file. Two writers with caches of their own must never meet. */
 export class DatabaseInUseError extends Error {
@@ -36,6 +47,7 @@ export interface SqliteOptions {
   readonly observer?: StorageObserver
   /** False for commands that work beside a running server. */
   readonly exclusive?: boolean
+  readonly limits?: Partial<SqliteLimits>
 }
 
 /**
@@ -63,29 +75,42 @@ export class SqliteDatabase implements Database {
     return new SqliteDatabase(path, options)
   }
 
-  private constructor(path: string, { observer, exclusive = true }: SqliteOptions) {
+  private constructor(path: string, { observer, exclusive = true, limits = {} }: SqliteOptions) {
     const inMemory = path === ':memory:'
+    const { logPagesMax = defaultLogPagesMax, checkpointMs = defaultCheckpointMs } = limits
     this.#path = path
     this.#observer = observer
-    if (!inMemory) {
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
-      if (exclusive) this.#lock = lockFile(path)
+    const opened: { close(): void }[] = []
+    try {
+      if (!inMemory) {
+        mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+        createPrivate(path)
+        if (exclusive) this.#lock = kept(opened, lockFile(path))
+      }
+      // Memory cannot be shared by two connections here: reads then use the writer's, between its groups or inside.
+      this.#connection = kept(opened, new SqliteConnection(path, { readOnly: false }, observer))
+      this.#connection.exec(
+        `pragma busy_timeout = ${openWaitMsMax};
+         pragma journal_mode = wal; pragma synchronous = full; pragma fullfsync = on; pragma foreign_keys = off;
+         pragma secure_delete = fast; pragma journal_size_limit = ${logBytesKept}; pragma busy_timeout = 0`,
+      )
+      if (inMemory) {
+        this.#readConnection = this.#connection
+      } else {
+        this.#connection.exec('pragma wal_autocheckpoint = 0')
+        this.#readConnection = kept(
+          opened,
+          new SqliteConnection(path, { readOnly: true }, observer),
+        )
+        this.#checkpointer = new SqliteCheckpointer(path, checkpointMs, (logPageCount) => {
+          this.#logIsLong = logPageCount > logPagesMax
+        })
+      }
+    } catch (error) {
+      for (const connection of opened.reverse()) connection.close()
+      throw translateSqlite(error)
     }
-    // Memory cannot be shared by two connections here: reads then use the writer's, between its groups or inside.
-    this.#connection = new SqliteConnection(path, { readOnly: false }, observer)
-    this.#connection.exec(
-      'pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = off; pragma secure_delete = fast',
-    )
-    if (inMemory) {
-      this.#readConnection = this.#connection
-    } else {
-      this.#connection.exec('pragma wal_autocheckpoint = 0')
-      this.#readConnection = new SqliteConnection(path, { readOnly: true }, observer)
-      this.#checkpointer = new SqliteCheckpointer(path, (logPageCount) => {
-        this.#logIsLong = logPageCount > logPagesMax
-      })
-    }
-    this.#writer = new SqliteWriter(this.#connection, observer, () => this.#shortenLog())
+    this.#writer = new SqliteWriter(this.#connection, observer, () => this.#shortenLog(), limits)
   }
 
   get reader(): Queries {
@@ -96,7 +121,7 @@ export class SqliteDatabase implements Database {
     all: (statement, parameters) => this.#readConnection.all(statement, parameters),
     first: <P extends object, R>(statement: Statement<P, R>, parameters: P) =>
       this.#readConnection.first(statement, parameters),
-    run: () => {
+    run: async () => {
       throw new Error('The reader does not write.')
     },
   }
@@ -112,6 +137,14 @@ export class SqliteDatabase implements Database {
   }
 
   async migrate(): Promise<void> {
+    try {
+      await this.#migrate()
+    } catch (error) {
+      throw translateSqlite(error)
+    }
+  }
+
+  async #migrate(): Promise<void> {
     const connection = this.#connection
     await beginImmediate(connection)
     try {
@@ -135,7 +168,8 @@ export class SqliteDatabase implements Database {
 
   async check(): Promise<void> {
     try {
-      this.#readConnection.value('select 1')
+      // Reads the file's first page, which `select 1` would not.
+      this.#readConnection.value('select count(*) from sqlite_schema')
     } catch (error) {
       throw translateSqlite(error)
     }
@@ -161,9 +195,8 @@ export class SqliteDatabase implements Database {
     const startedAt = performance.now()
     try {
       this.#connection.exec('pragma wal_checkpoint(restart)')
-    } catch (error) {
-      // A reader or the other thread is in the way: the next long log tries again.
-      if (!isBusy(error)) throw error
+    } catch {
+      // Whatever is in the way, such as a reader or a full disk: nothing is lost, and the next long log tries again.
     }
     this.#observer?.observeDatabase('commit', (performance.now() - startedAt) / 1000)
   }
@@ -173,9 +206,26 @@ export class SqliteDatabase implements Database {
   }
 }
 
+/** Makes an empty file that only its owner may read. SQLite gives its log the same rights. */
+function createPrivate(path: string): void {
+  try {
+    // Never opens a file that is there: closing it again would free the locks that SQLite holds on it in this process.
+    closeSync(openSync(path, 'ax', 0o600))
+  } catch (error) {
+    if (!isErrorWith(error, 'EEXIST')) throw error
+  }
+}
+
+function isErrorWith(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}
+
 /** Held until the process ends, however it ends: the operating system frees it. */
 function lockFile(path: string): DatabaseSync {
-  const lock = new DatabaseSync(`${path}.lock`, { timeout: 0 })
+  // Two names of one file are one database.
+  const lockPath = `${realpathSync(path)}.lock`
+  createPrivate(lockPath)
+  const lock = new DatabaseSync(lockPath, { timeout: 0 })
   try {
     lock.exec('pragma locking_mode = exclusive; begin exclusive')
     return lock
@@ -184,6 +234,11 @@ function lockFile(path: string): DatabaseSync {
     if (isBusy(error)) throw new DatabaseInUseError(path)
     throw error
   }
+}
+
+function kept<T extends { close(): void }>(opened: { close(): void }[], connection: T): T {
+  opened.push(connection)
+  return connection
 }
 
 async function beginImmediate(connection: SqliteConnection): Promise<void> {

@@ -123,11 +123,24 @@ function arrange(parts: readonly unknown[], parameters: object): Value[] {
   for (let index = 0; index < parts.length; index++) {
     const part = parts[index]
     const value = part instanceof Placeholder ? given[part.name] : (part as Value | undefined)
-    if (value === undefined) {
+    const fault = faultOf(value)
+    if (fault !== undefined) {
       const place = part instanceof Placeholder ? part.name : `value ${index + 1}`
-      throw new TypeError(`A statement was run without ${place}.`)
+      throw new TypeError(`A statement was run with ${place} ${fault}.`)
     }
-    values[index] = value
+    values[index] = value as Value
   }
   return values
+}
+
+/** What one engine refuses and the other changes in silence is refused on both: before it gets here is the time to ask. */
+function faultOf(value: Value | undefined): string | undefined {
+  if (typeof value === 'string') {
+    if (value.includes('\0')) return 'containing U+0000'
+    return value.isWellFormed() ? undefined : 'containing half of a surrogate pair'
+  }
+  if (typeof value === 'number') {
+    return Number.isSafeInteger(value) ? undefined : 'that is no safe integer'
+  }
+  return value === undefined ? 'missing' : undefined
 }
