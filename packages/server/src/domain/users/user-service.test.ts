@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { PinHasher } from '#custody/pin-hasher.ts'
+import { statement } from '#storage/statement.ts'
 import {
   createReadyTestCore,
   engines,
@@ -9,6 +11,14 @@ import {
 import { createVerificationBench, type VerificationBench } from '#test/support/tokens.ts'
 import { recordsOf, refusal, type UserServices, userServices } from '#test/support/users.ts'
 import type { User, UserDraft } from './user.ts'
+
+const passwordOf = statement((db, p: { tenantId: string; id: string }) =>
+  db
+    .selectFrom('app_user')
+    .select('password_hash')
+    .where('tenant_id', '=', p.tenantId)
+    .where('id', '=', p.id),
+)
 
 describe.each(engines)('users on %s', (engine) => {
   let core: TestCore
@@ -299,6 +309,9 @@ describe.each(engines)('users on %s', (engine) => {
     const password = 'correct horse battery'
     const user = await create({ loginName: 'john', password })
     const changed = await services.users.update(admin, id, user.id, { password: `${password}!` })
+    const stored = await core.test.database.reader.first(passwordOf, { tenantId: id, id: user.id })
+    expect(await new PinHasher().verify(stored?.password_hash ?? '', `${password}!`)).toBe(true)
+    expect(stored?.password_hash).toMatch(/^\$argon2id\$/)
     expect(JSON.stringify([user, changed, await recordsOf(core, id)])).not.toMatch(/horse|argon2/)
   })
 
