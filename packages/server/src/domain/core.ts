@@ -1,6 +1,20 @@
+import type { Authenticator } from './callers/authenticator.ts'
+import type { OauthService } from './callers/oauth-service.ts'
+import type { ServiceAccountService } from './callers/service-account-service.ts'
+import type { TrustedIssuerService } from './callers/trusted-issuer-service.ts'
 import type { DirectoryService } from './directory/directory-service.ts'
+import type { IdempotencyService } from './idempotency/idempotency-service.ts'
 import type { CheckpointService } from './journal/checkpoint-service.ts'
 import type { JournalService } from './journal/journal-service.ts'
+import type { AssignmentService } from './otp-tokens/assignment-service.ts'
+import type { CredentialService } from './otp-tokens/credential-service.ts'
+import type { EnrolmentService } from './otp-tokens/enrolment-service.ts'
+import type { ImportService } from './otp-tokens/import-service.ts'
+import type { OtpTokenService } from './otp-tokens/otp-token-service.ts'
+import type { ProductService } from './otp-tokens/product-service.ts'
+import type { RepositoryService } from './otp-tokens/repository-service.ts'
+import type { SettingsService } from './tenants/settings-service.ts'
+import type { TenantService } from './tenants/tenant-service.ts'
 import type { UserDomainService } from './users/user-domain-service.ts'
 import type { UserIdentifierService } from './users/user-identifier-service.ts'
 import type { UserLockService } from './users/user-lock-service.ts'
@@ -11,13 +25,27 @@ import type { VerificationService } from './verification/verification-service.ts
 /** The services a surface gets; one member a noun. */
 export interface Core {
   readonly clock: () => number
-  readonly directory: DirectoryService
-  readonly journal: JournalService
-  readonly checkpoints: CheckpointService
+  readonly tenants: TenantService
+  readonly settings: SettingsService
+  readonly serviceAccounts: ServiceAccountService
+  readonly trustedIssuers: TrustedIssuerService
+  readonly authenticator: Authenticator
+  readonly oauth: OauthService
+  readonly idempotency: IdempotencyService
   readonly userDomains: UserDomainService
   readonly users: UserService
   readonly userIdentifiers: UserIdentifierService
   readonly userLocks: UserLockService
+  readonly products: ProductService
+  readonly repositories: RepositoryService
+  readonly otpTokens: OtpTokenService
+  readonly enrolment: EnrolmentService
+  readonly assignments: AssignmentService
+  readonly credentials: CredentialService
+  readonly imports: ImportService
+  readonly directory: DirectoryService
   readonly verification: VerificationService
   readonly resync: ResyncService
+  readonly journal: JournalService
+  readonly checkpoints: CheckpointService
 }

@@ -5,6 +5,9 @@ import {
   type TransactionOptions,
 } from '#storage/queries.ts'
 import type { Statement } from '#storage/statement.ts'
+import { CredentialStore } from './callers/credential-store.ts'
+import { ServiceAccountStore } from './callers/service-account-store.ts'
+import { TrustedIssuerStore } from './callers/trusted-issuer-store.ts'
 import type { Clock } from './clock.ts'
 import { DirectoryStore } from './directory/directory-store.ts'
 import { DomainError } from './errors.ts'
@@ -20,11 +23,11 @@ import { OtpTokenStore } from './otp-tokens/otp-token-store.ts'
 import { ProductStore } from './otp-tokens/product-store.ts'
 import { RepositoryStore } from './otp-tokens/repository-store.ts'
 import { TicketStore } from './otp-tokens/ticket-store.ts'
+import { TokenExportStore } from './otp-tokens/token-export-store.ts'
 import { TokenImportStore } from './otp-tokens/token-import-store.ts'
 import { TokenListStore } from './otp-tokens/token-list-store.ts'
 import { PlatformValueStore } from './tenants/platform-value-store.ts'
 import { SigningKeyStore } from './tenants/signing-key-store.ts'
-import { TokenExportStore } from './otp-tokens/token-export-store.ts'
 import { TenantKeyStore } from './tenants/tenant-key-store.ts'
 import { TenantPurgeStore } from './tenants/tenant-purge-store.ts'
 import { TenantStore } from './tenants/tenant-store.ts'
@@ -59,12 +62,12 @@ export class Stores {
   #otpTokens: OtpTokenStore | undefined
   #tokenLists: TokenListStore | undefined
   #tokenImports: TokenImportStore | undefined
+  #tokenExports: TokenExportStore | undefined
   #factors: FactorStore | undefined
   #assignments: AssignmentStore | undefined
   #tickets: TicketStore | undefined
   #tenants: TenantStore | undefined
   #tenantKeys: TenantKeyStore | undefined
-  #tokenExports: TokenExportStore | undefined
   #tenantPurge: TenantPurgeStore | undefined
   #signingKeys: SigningKeyStore | undefined
   #platformValues: PlatformValueStore | undefined
@@ -74,11 +77,29 @@ export class Stores {
   #userIdentifiers: UserIdentifierStore | undefined
   #userCredentials: UserCredentialStore | undefined
   #userResolver: UserResolver | undefined
+  #serviceAccounts: ServiceAccountStore | undefined
+  #credentials: CredentialStore | undefined
+  #trustedIssuers: TrustedIssuerStore | undefined
 
   constructor(queries: Queries, clock: Clock, nextId: IdSource) {
     this.#queries = queries
     this.#clock = clock
     this.#nextId = nextId
+  }
+
+  get serviceAccounts(): ServiceAccountStore {
+    this.#serviceAccounts ??= new ServiceAccountStore(this.#queries)
+    return this.#serviceAccounts
+  }
+
+  get credentials(): CredentialStore {
+    this.#credentials ??= new CredentialStore(this.#queries)
+    return this.#credentials
+  }
+
+  get trustedIssuers(): TrustedIssuerStore {
+    this.#trustedIssuers ??= new TrustedIssuerStore(this.#queries)
+    return this.#trustedIssuers
   }
 
   get tenants(): TenantStore {
@@ -181,6 +202,11 @@ export class Stores {
     return this.#tokenImports
   }
 
+  get tokenExports(): TokenExportStore {
+    this.#tokenExports ??= new TokenExportStore(this.#queries)
+    return this.#tokenExports
+  }
+
   get factors(): FactorStore {
     this.#factors ??= new FactorStore(this.#queries)
     return this.#factors
@@ -209,11 +235,6 @@ export class Stores {
   get userViews(): UserViewStore {
     this.#userViews ??= new UserViewStore(this.#queries)
     return this.#userViews
-  get tokenExports(): TokenExportStore {
-    this.#tokenExports ??= new TokenExportStore(this.#queries)
-    return this.#tokenExports
-  }
-
   }
 
   get userIdentifiers(): UserIdentifierStore {

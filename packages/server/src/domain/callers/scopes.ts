@@ -36,8 +36,19 @@ const implied: Partial<Record<Scope, readonly Scope[]>> = {
   'otp-server:admin': ['otp-server:verify'],
 }
 
+/** Lists that do not change are expanded once; accounts that share their scopes share the list. */
+const expanded = new WeakMap<readonly Scope[], ReadonlySet<Scope>>()
+
 /** The granted scopes and all that they imply (platform.md, section 2). */
 export function expandScopes(granted: readonly Scope[]): ReadonlySet<Scope> {
+  const known = expanded.get(granted)
+  if (known !== undefined) return known
+  const all = allImplied(granted)
+  if (Object.isFrozen(granted)) expanded.set(granted, all)
+  return all
+}
+
+function allImplied(granted: readonly Scope[]): ReadonlySet<Scope> {
   const all = new Set<Scope>()
   for (const scope of granted) {
     all.add(scope)

@@ -25,6 +25,12 @@ const firstQueuedTenant = statement((db, p: { after: string }) =>
     .limit(1),
 )
 
+const queuedAtMost = 10_000
+
+const listQueuedIds = statement((db, p: { limit: number }) =>
+  db.selectFrom('journal_queue').select('id').limit(p.limit),
+)
+
 /** The journal's way in. Reading it is `journal-reader`'s, chaining it the sealer's. */
 export class JournalStore {
   readonly #queries: Queries
@@ -55,5 +61,10 @@ export class JournalStore {
   /** The next tenant, in order of id, that has records waiting; undefined when there is none behind `after`. */
   async nextWaitingTenant(after: string): Promise<string | undefined> {
     return (await this.#queries.first(firstQueuedTenant, { after }))?.tenant_id
+  }
+
+  /** How many records wait for the sealer, over all tenants; counted up to 10,000. */
+  async countWaiting(): Promise<number> {
+    return (await this.#queries.all(listQueuedIds, { limit: queuedAtMost })).length
   }
 }

@@ -6,6 +6,7 @@ import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import type { Storage, Stores } from '../storage.ts'
+import type { UserReference } from '../users/user-resolver.ts'
 import { assignmentLock, isLockedAt, type TokenCandidate } from './candidate.ts'
 import { accepted, type Decision, locked, noCredential, rejected } from './decision.ts'
 import { describeContext, describeTrials } from './decision-detail.ts'
@@ -22,10 +23,10 @@ import {
 import type { VerificationPolicy } from './policy.ts'
 import { findSubject, type Subject } from './subject.ts'
 import type {
-  UserReference,
   Verification,
   VerificationReason,
   VerificationRequest,
+  VerificationResult,
 } from './verification.ts'
 
 const pinAttemptsMax = 3
@@ -36,7 +37,7 @@ export interface PolicySource {
 }
 
 export interface VerificationObserver {
-  countVerification(result: string): void
+  countVerification(result: VerificationResult): void
 }
 
 /** Checks codes and spends them: one core for every surface, so that a code accepted on one is spent on all. */

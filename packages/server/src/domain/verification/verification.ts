@@ -1,3 +1,5 @@
+import type { UserReference } from '../users/user-resolver.ts'
+
 /** What a code was found to be (platform.md, section 4). */
 export type VerificationResult =
   | 'ACCEPTED'
@@ -17,12 +19,6 @@ export type VerificationReason =
   | 'CREDENTIAL_LOCKED'
   | 'NO_USABLE_CREDENTIAL'
   | 'OUT_OF_SYNC'
-
-/** The user, in one of three ways. */
-export type UserReference =
-  | { readonly id: string }
-  | { readonly loginName: string; readonly domain?: string }
-  | { readonly scheme: string; readonly value: string }
 
 /** One token; without a user, as its owner holds it. */
 export type TokenReference =

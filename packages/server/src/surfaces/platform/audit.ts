@@ -43,7 +43,12 @@ export const exportAuditRecords: Endpoint<'exportAuditRecords'> = async ({
 }
 
 /** Recomputes the chain. */
-export const verifyAuditLog: Endpoint<'verifyAuditLog'> = async ({ core, caller, params, body }) => {
+export const verifyAuditLog: Endpoint<'verifyAuditLog'> = async ({
+  core,
+  caller,
+  params,
+  body,
+}) => {
   const verification = await core.journal.verify(caller, params.tenantId, body)
   return { status: 200, body: { ...verification, faults: [...verification.faults] } }
 }

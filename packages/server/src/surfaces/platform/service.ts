@@ -51,7 +51,10 @@ export function createServiceOperations({
 
     async getMetrics({ request }) {
       const [scheme, token = ''] = (request.headers.authorization ?? '').split(' ')
-      if (isMetricsToken !== undefined && !(/^bearer$/i.test(scheme ?? '') && isMetricsToken(token))) {
+      if (
+        isMetricsToken !== undefined &&
+        !(/^bearer$/i.test(scheme ?? '') && isMetricsToken(token))
+      ) {
         throw new DomainError('unauthenticated', 'The metrics need their token.')
       }
       return { status: 200, body: await metrics.render(), headers: { 'cache-control': 'no-store' } }

@@ -20,7 +20,9 @@ function visibleTo(caller: Caller, outcome: Verification): Schemas['VerifyResult
     ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
     ...(credential === undefined
       ? {}
-      : { credential: { kind: 'TOKEN' as const, id: credential.tokenId, serial: credential.serial } }),
+      : {
+          credential: { kind: 'TOKEN' as const, id: credential.tokenId, serial: credential.serial },
+        }),
     auditId,
   }
   if (caller.has('tenant:read')) {

@@ -1,0 +1,192 @@
+import { readFileSync } from 'node:fs'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { MasterKey } from '#custody/master-key.ts'
+import { type Randomness, systemRandomness } from '#custody/randomness.ts'
+import { secretsEqual } from '#custody/secrets.ts'
+import type { Clock } from '#domain/clock.ts'
+import type { Core } from '#domain/core.ts'
+import { loadContract } from '#http/contract.ts'
+import { Docs, mountDocs } from '#http/docs.ts'
+import { createHttpServer } from '#http/server.ts'
+import { openDatabase } from '#storage/database.ts'
+
+import { mountPlatform } from '#surfaces/platform/index.ts'
+import { backgroundJobs } from './background-jobs.ts'
+import { type ComposedCore, composeCore } from './compose-core.ts'
+import { type Config, publicUrlOf, type Secrets } from './config.ts'
+import { Housekeeping } from './housekeeping.ts'
+import { logResponse } from './logging.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+
+/** What the process is started with. */
+export interface AppOptions {
+  readonly config: Config
+  readonly secrets: Secrets
+  readonly masterKey: MasterKey
+  /** Absent: nothing is logged. */
+  readonly logger?: Logger
+  /** For tests: the clock and the randomness. */
+  readonly overrides?: { readonly clock?: Clock; readonly randomness?: Randomness }
+}
+
+/** The account that is made when nobody could administer the installation; its secret is told once. */
+export interface Administrator {
+  readonly serviceAccountId: string
+  readonly secret: string
+}
+
+/** The whole server. */
+export interface App extends AsyncDisposable {
+  readonly version: string
+  readonly core: Core
+  readonly composed: ComposedCore
+  readonly http: FastifyInstance
+  readonly metrics: Metrics
+  /**
+   * Database, migrations, master key, administrator.
+   *
+   * @throws MasterKeyMismatchError, DatabaseInUseError, NewerSchemaError; whatever keeps the database from being opened.
+   */
+  prepare(): Promise<Administrator | undefined>
+  /** @returns the address it listens on. */
+  listen(): Promise<string>
+  /** Stops taking requests, lets running ones finish, then closes everything. */
+  close(): Promise<void>
+}
+
+const contractNames = ['platform', 'device', 'ast', 'dualshield', 'otp-server', 'keyless', 'okm']
+
+const { version } = JSON.parse(
+  readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+) as { version: string }
+
+/** Builds the server by plain constructors; nothing is served and nothing written before `prepare` and `listen`. */
+export async function createApp(options: AppOptions): Promise<App> {
+  const { config, secrets, masterKey, logger, overrides = {} } = options
+  const { clock = Date.now, randomness = systemRandomness } = overrides
+  const metrics = createMetrics()
+  const database = openDatabase(secrets.databaseUrl.reveal(), { observer: metrics })
+  let port = config.port
+  const composed = composeCore({
+    database,
+    masterKey,
+    clock,
+    randomness,
+    publicUrl: () => publicUrlOf(config, port),
+    outboundAllow: config.outboundAllow,
+    authFailuresPerMinute: config.authFailuresPerMinute,
+    adminToken: secrets.adminToken?.reveal(),
+    observer: {
+      countVerification: (result) => metrics.countVerification(result),
+      backgroundFailed: (work, error) =>
+        logger?.error({ err: error, work }, 'background work failed'),
+    },
+  })
+  const { core, storage, sealer, platform, pins } = composed
+  metrics.watchQueue('commit', () => database.queueDepth())
+  metrics.watchQueue('pin', () => pins.queueDepth)
+  metrics.watchQueue('journal', () => storage.read.journal.countWaiting())
+
+  const housekeeping = new Housekeeping({
+    storage,
+    clock,
+    holder: composed.holder,
+    jobs: backgroundJobs(composed),
+    jobFailed: (work, error) => logger?.error({ err: error, work }, 'background work failed'),
+  })
+
+  let isServing = false
+  const http = createHttpServer({
+    ids: composed.nextId,
+    trustProxy: config.trustProxy.map(String),
+    ...(logger === undefined ? {} : { logger }),
+  })
+  observeRequests(http, metrics)
+  const contracts = contractNames.map((name) =>
+    loadContract(name, new URL(`surfaces/${name}/contract.openapi.yaml`, import.meta.url)),
+  )
+  const contractOf = (name: string) => {
+    const contract = contracts.find((candidate) => candidate.name === name)
+    if (contract === undefined) throw new Error(`There is no contract "${name}".`)
+    return contract
+  }
+  const docs = new Docs(contracts)
+  const metricsToken = secrets.metricsToken
+  mountPlatform(http, {
+    contract: contractOf('platform'),
+    core,
+    service: {
+      docs,
+      metrics,
+      isMetricsToken:
+        metricsToken === undefined
+          ? undefined
+          : (token) => secretsEqual(token, metricsToken.reveal()),
+      status: {
+        version,
+        isServing: () => isServing,
+        checks: async () => ({
+          database: await works(() => database.check()),
+          custody: await works(() => platform.ensurePlatform()),
+        }),
+      },
+    },
+  })
+  mountDocs(http, docs)
+
+  async function close(): Promise<void> {
+    isServing = false
+    await http.close()
+    await housekeeping.stop()
+    await composed.usage.flush().catch(() => {})
+    await composed.refusals.flush({ final: true }).catch(() => {})
+    await sealer.stop()
+    await database.close()
+  }
+
+  return {
+    version,
+    core,
+    composed,
+    http,
+    metrics,
+    async prepare() {
+      await database.migrate()
+      await platform.ensurePlatform()
+      const administrator = await core.serviceAccounts.ensureAdministrator()
+      return administrator === undefined
+        ? undefined
+        : { serviceAccountId: administrator.account.id, secret: administrator.secret }
+    },
+    async listen() {
+      const address = await http.listen({ host: config.host, port })
+      port = Number(new URL(address).port || 80)
+      sealer.start()
+      housekeeping.start()
+      isServing = true
+      return publicUrlOf({ ...config, publicUrl: undefined }, port)
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+function observeRequests(http: FastifyInstance, metrics: Metrics): void {
+  http.addHook('onResponse', async (request, reply) => {
+    const surface = request.routeOptions.config?.surface ?? 'none'
+    const { statusCode } = reply
+    const outcome = statusCode < 400 ? 'ok' : statusCode < 500 ? 'refused' : 'failed'
+    metrics.observeRequest(surface, outcome, reply.elapsedTime / 1000)
+    await logResponse(request, reply)
+  })
+}
+
+async function works(check: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await check()
+    return true
+  } catch {
+    return false
+  }
+}

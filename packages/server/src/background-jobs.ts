@@ -1,0 +1,56 @@
+import { platformTenantId } from '#domain/callers/caller.ts'
+import type { Storage } from '#domain/storage.ts'
+import type { ComposedCore } from './compose-core.ts'
+import type { Job } from './housekeeping.ts'
+
+const secondMs = 1_000
+const minuteMs = 60 * secondMs
+const hourMs = 60 * minuteMs
+const tenantsAtOnce = 100
+
+/** What one process of the installation does beside serving. */
+export function backgroundJobs(composed: ComposedCore): readonly Job[] {
+  const { core, storage, retention, tenantPurge, accessTokens, usage, refusals, holder } = composed
+  return [
+    { name: 'tenant-purge', everyMs: 5 * secondMs, run: () => tenantPurge.continueAll() },
+    {
+      name: 'idempotency-expiry',
+      everyMs: minuteMs,
+      run: () => core.idempotency.removeExpired(core.clock()),
+    },
+    { name: 'access-token-keys', everyMs: minuteMs, run: () => accessTokens.maintainKeys(holder) },
+    {
+      name: 'checkpoints',
+      everyMs: minuteMs,
+      run: () => core.checkpoints.createHourly(chainIds(storage)),
+    },
+    {
+      name: 'retention',
+      everyMs: hourMs,
+      async run() {
+        for await (const tenantId of tenantIds(storage)) {
+          const { auditDays } = (await core.settings.settingsOf(tenantId)).retention
+          if (auditDays !== null) await retention.apply(tenantId, auditDays)
+        }
+      },
+    },
+    // Each process has its own: what it saw of its callers.
+    { name: `usage-${holder}`, everyMs: 10 * secondMs, run: () => usage.flush() },
+    { name: `refusals-${holder}`, everyMs: 10 * secondMs, run: () => refusals.flush() },
+  ]
+}
+
+async function* chainIds(storage: Storage): AsyncGenerator<string> {
+  yield platformTenantId
+  yield* tenantIds(storage)
+}
+
+async function* tenantIds(storage: Storage): AsyncGenerator<string> {
+  for (let afterNumber = 0; ; ) {
+    const tenants = await storage.read.tenants.list({ afterNumber, limit: tenantsAtOnce })
+    for (const { id } of tenants) yield id
+    const last = tenants.at(-1)
+    if (last === undefined) return
+    afterNumber = last.number
+  }
+}

@@ -1,0 +1,166 @@
+import type { MasterKey } from '#custody/master-key.ts'
+import { PinHasher } from '#custody/pin-hasher.ts'
+import type { Randomness } from '#custody/randomness.ts'
+import { JwsVerifier, Signer } from '#custody/signer.ts'
+import { Vault } from '#custody/vault.ts'
+import { AccessTokens } from '#domain/callers/access-tokens.ts'
+import { Authenticator } from '#domain/callers/authenticator.ts'
+import { FailureLimiter } from '#domain/callers/failure-limiter.ts'
+import { OauthService } from '#domain/callers/oauth-service.ts'
+import { RefusalJournal } from '#domain/callers/refusal-journal.ts'
+import { ServiceAccountService } from '#domain/callers/service-account-service.ts'
+import { TrustedIssuerService } from '#domain/callers/trusted-issuer-service.ts'
+import { UsageRecorder } from '#domain/callers/usage-recorder.ts'
+import type { Clock } from '#domain/clock.ts'
+import type { Core } from '#domain/core.ts'
+import { DirectoryService } from '#domain/directory/directory-service.ts'
+import { IdempotencyService } from '#domain/idempotency/idempotency-service.ts'
+import { CheckpointService } from '#domain/journal/checkpoint-service.ts'
+import { JournalService } from '#domain/journal/journal-service.ts'
+import { Retention } from '#domain/journal/retention.ts'
+import { Sealer } from '#domain/journal/sealer.ts'
+import { AssignmentService } from '#domain/otp-tokens/assignment-service.ts'
+import { CredentialService } from '#domain/otp-tokens/credential-service.ts'
+import { EnrolmentService } from '#domain/otp-tokens/enrolment-service.ts'
+import { ImportService } from '#domain/otp-tokens/import-service.ts'
+import { OtpTokenService } from '#domain/otp-tokens/otp-token-service.ts'
+import { ProductService } from '#domain/otp-tokens/product-service.ts'
+import { RepositoryService } from '#domain/otp-tokens/repository-service.ts'
+import { Storage } from '#domain/storage.ts'
+import { type OutboundAllow, OutboundRule } from '#domain/tenants/outbound-rule.ts'
+import { PlatformBootstrap } from '#domain/tenants/platform-bootstrap.ts'
+import { SettingsService } from '#domain/tenants/settings-service.ts'
+import { TenantPurge } from '#domain/tenants/tenant-purge.ts'
+import { TenantService } from '#domain/tenants/tenant-service.ts'
+import { createIdSource, type IdSource } from '#domain/ulid.ts'
+import { UserDomainService } from '#domain/users/user-domain-service.ts'
+import { UserIdentifierService } from '#domain/users/user-identifier-service.ts'
+import { UserLockService } from '#domain/users/user-lock-service.ts'
+import { UserService } from '#domain/users/user-service.ts'
+import { ResyncService } from '#domain/verification/resync-service.ts'
+import type { VerificationResult } from '#domain/verification/verification.ts'
+import { VerificationService } from '#domain/verification/verification-service.ts'
+import type { Database } from '#storage/queries.ts'
+
+/** What the core is made of, and what varies. */
+export interface CoreParts {
+  readonly database: Database
+  readonly masterKey: MasterKey
+  readonly clock: Clock
+  readonly randomness: Randomness
+  readonly publicUrl: () => string
+  readonly outboundAllow: OutboundAllow
+  readonly authFailuresPerMinute: number
+  readonly adminToken: string | undefined
+  readonly observer: CoreObserver
+}
+
+/** What the core tells the process. */
+export interface CoreObserver {
+  countVerification(result: VerificationResult): void
+  /** Work behind the requests failed; it is tried again. */
+  backgroundFailed(work: string, error: unknown): void
+}
+
+/** The core, and what the process keeps running beside it. */
+export interface ComposedCore {
+  readonly core: Core
+  readonly storage: Storage
+  readonly nextId: IdSource
+  /** Names this process among those of the installation. */
+  readonly holder: string
+  readonly vault: Vault
+  readonly signer: Signer
+  readonly pins: PinHasher
+  readonly sealer: Sealer
+  readonly retention: Retention
+  readonly platform: PlatformBootstrap
+  readonly tenantPurge: TenantPurge
+  readonly accessTokens: AccessTokens
+  readonly refusals: RefusalJournal
+  readonly usage: UsageRecorder
+}
+
+/** Builds every service once, by plain constructors. */
+export function composeCore(parts: CoreParts): ComposedCore {
+  const { database, masterKey, clock, randomness, publicUrl, adminToken, observer } = parts
+  const nextId = createIdSource(clock, randomness)
+  const holder = nextId()
+  const storage = new Storage(database, clock, nextId)
+  const vault = new Vault(masterKey, storage.read.tenantKeys, randomness)
+  const signer = new Signer(vault)
+  const verifier = new JwsVerifier()
+  const pins = new PinHasher()
+  const outbound = new OutboundRule(parts.outboundAllow)
+  const base = { storage, vault, pins, clock, nextId, randomness }
+
+  const settings = new SettingsService({ ...base, outbound })
+  const checkpoints = new CheckpointService({ ...base, signer, verifier })
+  const sealer = new Sealer({
+    ...base,
+    holder,
+    afterSealing: (tenantId, head) => checkpoints.afterSealing(tenantId, head),
+    observer: { sealingFailed: (error) => observer.backgroundFailed('sealing', error) },
+  })
+  const accessTokens = new AccessTokens({ ...base, signer, verifier, publicUrl })
+  const refusals = new RefusalJournal(base)
+  const usage = new UsageRecorder(base)
+  const authenticator = new Authenticator({
+    ...base,
+    accessTokens,
+    limiter: new FailureLimiter(parts.authFailuresPerMinute, clock),
+    refusals,
+    usage,
+    adminToken,
+  })
+  const tenantPurge = new TenantPurge(base)
+  const policies = settings
+  const core: Core = {
+    clock,
+    tenants: new TenantService({ ...base, signer, sealer, purge: tenantPurge }),
+    settings,
+    serviceAccounts: new ServiceAccountService({
+      ...base,
+      hasAdminToken: adminToken !== undefined,
+    }),
+    trustedIssuers: new TrustedIssuerService({ ...base, outbound }),
+    authenticator,
+    oauth: new OauthService({ accessTokens, authenticator }),
+    idempotency: new IdempotencyService({
+      ...base,
+      observer: { settlingFailed: (error) => observer.backgroundFailed('idempotency', error) },
+    }),
+    userDomains: new UserDomainService(base),
+    users: new UserService(base),
+    userIdentifiers: new UserIdentifierService(base),
+    userLocks: new UserLockService(base),
+    products: new ProductService(base),
+    repositories: new RepositoryService(base),
+    otpTokens: new OtpTokenService(base),
+    enrolment: new EnrolmentService(base),
+    assignments: new AssignmentService(base),
+    credentials: new CredentialService({ ...base, settings }),
+    imports: new ImportService(base),
+    directory: new DirectoryService({ ...base, policies }),
+    verification: new VerificationService({ ...base, policies, observer }),
+    resync: new ResyncService({ ...base, policies }),
+    checkpoints,
+    journal: new JournalService({ ...base, checkpoints, sealer }),
+  }
+  return {
+    core,
+    storage,
+    nextId,
+    holder,
+    vault,
+    signer,
+    pins,
+    sealer,
+    retention: new Retention({ ...base, checkpoints }),
+    platform: new PlatformBootstrap({ ...base, signer }),
+    tenantPurge,
+    accessTokens,
+    refusals,
+    usage,
+  }
+}

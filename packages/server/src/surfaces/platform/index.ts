@@ -1,0 +1,37 @@
+import type { FastifyInstance } from 'fastify'
+import type { Core } from '#domain/core.ts'
+import type { Contract } from '#http/contract.ts'
+import { mountContract } from '#http/mount.ts'
+import { readProblemCatalogue } from '#http/problem.ts'
+import { authenticate } from './auth.ts'
+import { platformFailures } from './errors.ts'
+import { createOperations } from './operations.ts'
+import type { ServiceDependencies } from './service.ts'
+
+const importBytesMax = 12 * 1_048_576
+
+export interface PlatformDependencies {
+  readonly contract: Contract
+  readonly core: Core
+  /** What the endpoints of tag `service` tell. */
+  readonly service: ServiceDependencies
+}
+
+/** Serves the native API; what no other surface claims is its to refuse. */
+export function mountPlatform(app: FastifyInstance, dependencies: PlatformDependencies): void {
+  const { contract, core, service } = dependencies
+  mountContract(app, {
+    contract,
+    core,
+    operations: createOperations(service),
+    authenticate: (request, operation) => authenticate(core, request, operation),
+    renderFailure: platformFailures(readProblemCatalogue(contract)),
+    territory: [''],
+    unknownQuery: 'refuse',
+    bodyLimits: { importOtpTokens: importBytesMax },
+    checkPath: async ({ caller, params }) => {
+      const { tenantId } = params
+      if (typeof tenantId === 'string') await core.tenants.requireVisible(caller, tenantId)
+    },
+  })
+}

@@ -1,0 +1,22 @@
+import { idempotent } from '#http/idempotency.ts'
+import * as audit from './audit.ts'
+import { createServiceOperations, type ServiceDependencies } from './service.ts'
+import * as users from './users.ts'
+import * as verification from './verification.ts'
+
+/**
+ * operationId → endpoint, for everything that is built. Endpoints of `POST` operations that take an `Idempotency-Key` are
+ * wrapped; the members named there appear in the first reply only.
+ */
+export function createOperations(service: ServiceDependencies) {
+  return {
+    ...createServiceOperations(service),
+    ...users,
+    createDomain: idempotent(users.createDomain, { oneTimeMembers: [] }),
+    createUser: idempotent(users.createUser, { oneTimeMembers: [] }),
+    addUserIdentifier: idempotent(users.addUserIdentifier, { oneTimeMembers: [] }),
+    ...verification,
+    ...audit,
+    createAuditCheckpoint: idempotent(audit.createAuditCheckpoint, { oneTimeMembers: [] }),
+  }
+}
