@@ -1,9 +1,20 @@
+import { expect } from 'vitest'
 import { MasterKey } from '#custody/master-key.ts'
 import { systemRandomness } from '#custody/randomness.ts'
-import { Signer } from '#custody/signer.ts'
+import { JwsVerifier, Signer } from '#custody/signer.ts'
 import { Vault } from '#custody/vault.ts'
+import { AccessTokens } from '#domain/callers/access-tokens.ts'
+import { Authenticator } from '#domain/callers/authenticator.ts'
 import { Caller, type CallerIdentity } from '#domain/callers/caller.ts'
+import { FailureLimiter } from '#domain/callers/failure-limiter.ts'
+import { OauthService } from '#domain/callers/oauth-service.ts'
+import { RefusalJournal } from '#domain/callers/refusal-journal.ts'
 import type { Scope } from '#domain/callers/scopes.ts'
+import { ServiceAccountService } from '#domain/callers/service-account-service.ts'
+import { TrustedIssuerService } from '#domain/callers/trusted-issuer-service.ts'
+import { UsageRecorder } from '#domain/callers/usage-recorder.ts'
+import type { ErrorCode } from '#domain/errors.ts'
+import { IdempotencyService } from '#domain/idempotency/idempotency-service.ts'
 import { Sealer } from '#domain/journal/sealer.ts'
 import type { Storage } from '#domain/storage.ts'
 import { type OutboundAllow, OutboundRule } from '#domain/tenants/outbound-rule.ts'
@@ -13,6 +24,7 @@ import { TenantPurge } from '#domain/tenants/tenant-purge.ts'
 import { TenantService } from '#domain/tenants/tenant-service.ts'
 import type { IdSource } from '#domain/ulid.ts'
 import type { StorageObserver } from '#storage/queries.ts'
+import { statement } from '#storage/statement.ts'
 import { createTestDatabase } from './postgres.ts'
 import { createTestStorage, type TestClock, type TestStorage } from './storage.ts'
 
@@ -27,6 +39,9 @@ export interface TestCoreOptions {
   readonly url?: string
   readonly masterKey?: MasterKey
   readonly outboundAllow?: OutboundAllow
+  readonly adminToken?: string
+  /** 0, no limit, unless said otherwise. */
+  readonly authFailuresPerMinute?: number
   readonly observer?: StorageObserver
   readonly clock?: TestClock
 }
@@ -44,7 +59,17 @@ export interface TestCore extends AsyncDisposable {
   readonly tenants: TenantService
   readonly tenantPurge: TenantPurge
   readonly settings: SettingsService
+  readonly accessTokens: AccessTokens
+  readonly authenticator: Authenticator
+  readonly refusals: RefusalJournal
+  readonly usage: UsageRecorder
+  readonly serviceAccounts: ServiceAccountService
+  readonly trustedIssuers: TrustedIssuerService
+  readonly oauth: OauthService
+  readonly idempotency: IdempotencyService
 }
+
+export const testPublicUrl = 'https://countersign.test'
 
 export const testMasterKeyBytes: Uint8Array = Buffer.alloc(32, 7)
 
@@ -89,7 +114,53 @@ export async function createTestCore(options: TestCoreOptions = {}): Promise<Tes
     nextId,
   })
   const settings = new SettingsService({ storage, vault, outbound, clock })
+  const accessTokens = new AccessTokens({
+    storage,
+    signer,
+    verifier: new JwsVerifier(),
+    publicUrl: () => testPublicUrl,
+    clock,
+    nextId,
+  })
+  const refusals = new RefusalJournal({ storage, clock })
+  const usage = new UsageRecorder({ storage })
+  const authenticator = new Authenticator({
+    storage,
+    accessTokens,
+    limiter: new FailureLimiter(options.authFailuresPerMinute ?? 0, clock),
+    refusals,
+    usage,
+    clock,
+    adminToken: options.adminToken,
+  })
+  const serviceAccounts = new ServiceAccountService({
+    storage,
+    randomness,
+    clock,
+    nextId,
+    hasAdminToken: options.adminToken !== undefined,
+  })
+  const trustedIssuers = new TrustedIssuerService({ storage, outbound, clock, nextId })
+  const oauth = new OauthService({ accessTokens, authenticator })
+  const idempotency = new IdempotencyService({
+    storage,
+    vault,
+    clock,
+    observer: {
+      settlingFailed: (error) => {
+        throw error
+      },
+    },
+  })
   return {
+    idempotency,
+    accessTokens,
+    authenticator,
+    refusals,
+    usage,
+    serviceAccounts,
+    trustedIssuers,
+    oauth,
     test,
     storage,
     clock,
@@ -131,6 +202,41 @@ export function testCaller(
     scopes,
     ...changes,
   })
+}
+
+/** The journal records of a tenant that are not sealed yet, oldest first. */
+export async function waitingRecords(
+  { test }: TestCore,
+  tenantId: string,
+): Promise<readonly JournalText[]> {
+  const rows = await test.database.reader.all(readQueue, { tenantId })
+  return rows.map(({ head, middle, tail }) => JSON.parse(head + middle + tail) as JournalText)
+}
+
+export interface JournalText {
+  readonly action: string
+  readonly outcome: string
+  readonly actor: { readonly type: string; readonly id: string | null }
+  readonly target: { readonly type: string; readonly id: string } | null
+  readonly detail: Readonly<Record<string, unknown>>
+}
+
+const readQueue = statement((db, p: { tenantId: string }) =>
+  db
+    .selectFrom('journal_queue')
+    .select(['head', 'middle', 'tail'])
+    .where('tenant_id', '=', p.tenantId)
+    .orderBy('id'),
+)
+
+/** Matches a DomainError by its code. */
+export function refusal(code: ErrorCode): unknown {
+  return expect.objectContaining({ name: 'DomainError', code })
+}
+
+/** Every one of the calls is refused like this. */
+export async function expectAll(calls: readonly Promise<unknown>[], error: unknown): Promise<void> {
+  await Promise.all(calls.map((call) => expect(call).rejects.toThrow(error as Error)))
 }
 
 export const platformAdmin: Caller = testCaller(null, ['platform:admin'])

@@ -4,6 +4,7 @@ import {
   createReadyTestCore,
   engines,
   platformAdmin,
+  refusal,
   type TestCore,
   testCaller,
 } from '#test/support/core.ts'
@@ -12,10 +13,6 @@ import { defaultSettings } from './settings.ts'
 
 const admin = testCaller('acme', ['tenant:write'])
 const secret = `whsec_${Buffer.alloc(32, 9).toString('base64')}`
-
-function refusal(code: string): unknown {
-  return expect.objectContaining({ name: 'DomainError', code })
-}
 
 describe.each(engines)('settings on %s', (engine) => {
   let core: TestCore

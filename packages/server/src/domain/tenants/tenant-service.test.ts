@@ -3,30 +3,14 @@ import { statement } from '#storage/statement.ts'
 import {
   createReadyTestCore,
   engines,
+  expectAll,
   platformAdmin,
+  refusal,
   type TestCore,
   testCaller,
+  waitingRecords,
 } from '#test/support/core.ts'
 import { purgedTables } from './tenant-purge-store.ts'
-
-const readQueue = statement((db, p: { tenantId: string }) =>
-  db
-    .selectFrom('journal_queue')
-    .select(['head', 'middle', 'tail'])
-    .where('tenant_id', '=', p.tenantId)
-    .orderBy('id'),
-)
-
-interface JournalText {
-  readonly action: string
-  readonly target: { readonly id: string } | null
-  readonly detail: Record<string, unknown>
-}
-
-async function waitingRecords(core: TestCore, tenantId: string): Promise<JournalText[]> {
-  const rows = await core.test.database.reader.all(readQueue, { tenantId })
-  return rows.map(({ head, middle, tail }) => JSON.parse(head + middle + tail) as JournalText)
-}
 
 async function rowCount(core: TestCore, table: string, tenantId: string): Promise<number> {
   const count = statement((db, p: { tenantId: string }) =>
@@ -36,10 +20,6 @@ async function rowCount(core: TestCore, table: string, tenantId: string): Promis
       .where('tenant_id', '=', p.tenantId),
   )
   return Number((await core.test.database.reader.first(count, { tenantId }))?.count)
-}
-
-function refusal(code: string): unknown {
-  return expect.objectContaining({ name: 'DomainError', code })
 }
 
 describe.each(engines)('tenants on %s', (engine) => {
@@ -174,7 +154,7 @@ describe.each(engines)('tenants on %s', (engine) => {
       core.tenants.update(caller, 'guarded', { name: 'x' }),
       core.tenants.delete(caller, 'guarded'),
     ]
-    for (const call of calls) await expect(call).rejects.toThrow(refusal('forbidden'))
+    await expectAll(calls, refusal('forbidden'))
   })
 
   test('another tenant does not see it', async () => {

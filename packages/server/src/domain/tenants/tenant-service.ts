@@ -95,7 +95,7 @@ export class TenantService {
       })
     } catch (error) {
       if (takenKey(error) === undefined) throw error
-      throw new DomainError('already_exists', 'The id is taken.', { cause: error, pointer: '/id' })
+      throw new DomainError('already_exists', 'The id is taken.')
     }
   }
 

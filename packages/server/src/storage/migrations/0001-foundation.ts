@@ -55,6 +55,7 @@ export function foundation({ text, integer, bytes, tableOptions }: ColumnTypes):
     ),
     'create unique index service_account_id on service_account (id)',
     'create unique index service_account_ulid on service_account (tenant_id, ulid)',
+    'create index service_account_created on service_account (ulid)',
     'create unique index service_account_secret on service_account (secret_hash)',
     'create index service_account_previous on service_account (previous_secret_hash) where previous_secret_hash is not null',
     table(
