@@ -1,3 +1,4 @@
+import type { Caller } from '../callers/caller.ts'
 import type { Stores } from '../storage.ts'
 import {
   type Assignment,
@@ -6,7 +7,7 @@ import {
   checkValidity,
   withinToken,
 } from './assignment.ts'
-import type { OtpToken } from './otp-token.ts'
+import { type OtpToken, tokenTarget } from './otp-token.ts'
 
 /** A change of one assignment of a held token. */
 export interface AssignmentChange {
@@ -54,6 +55,22 @@ export async function applyChanges(
     changed.push('status')
   }
   return changed
+}
+
+/** Records what `applyChanges` changed, if anything. */
+export async function recordChanges(
+  { journal }: Stores,
+  caller: Caller,
+  { assignment: { tenantId, tokenId, userId }, changes: { status } }: AssignmentChange,
+  changed: readonly string[],
+): Promise<void> {
+  if (changed.length === 0) return
+  await journal.append(caller, tenantId, {
+    action: 'otp-token.assignment-updated',
+    target: tokenTarget(tokenId),
+    userId,
+    detail: { changed, ...(status !== undefined && { status }) },
+  })
 }
 
 /** As the contract calls them, not by what is stored. */

@@ -17,7 +17,7 @@ import {
   checkPin,
   checkTerms,
 } from './assignment.ts'
-import { applyChanges } from './assignment-changes.ts'
+import { applyChanges, recordChanges } from './assignment-changes.ts'
 import type { AssignmentKey } from './assignment-store.ts'
 import { type OtpToken, tokenTarget } from './otp-token.ts'
 import { hashPin } from './pin.ts'
@@ -131,12 +131,8 @@ export class AssignmentService {
     }
     const pinHash = pin === undefined ? undefined : await hashPin(this.#pins, pin)
     return this.#change(tenantId, held, async (stores, token, assignment) => {
-      const nowMs = this.#clock()
-      const changed = await applyChanges(stores, { token, assignment, changes, pinHash, nowMs })
-      if (changed.length === 0) return
-      const { status } = changes
-      const detail = { changed, ...(status !== undefined && { status }) }
-      await record(stores, caller, 'otp-token.assignment-updated', assignment, detail)
+      const change = { token, assignment, changes, pinHash, nowMs: this.#clock() }
+      await recordChanges(stores, caller, change, await applyChanges(stores, change))
     })
   }
 
