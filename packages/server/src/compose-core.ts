@@ -20,8 +20,10 @@ import { JournalService } from '#domain/journal/journal-service.ts'
 import { Retention } from '#domain/journal/retention.ts'
 import { Sealer } from '#domain/journal/sealer.ts'
 import { AssignmentService } from '#domain/otp-tokens/assignment-service.ts'
+import { BatchAssignmentService } from '#domain/otp-tokens/batch-assignment-service.ts'
 import { CredentialService } from '#domain/otp-tokens/credential-service.ts'
 import { EnrolmentService } from '#domain/otp-tokens/enrolment-service.ts'
+import { ExportService } from '#domain/otp-tokens/export-service.ts'
 import { ImportService } from '#domain/otp-tokens/import-service.ts'
 import { OtpTokenService } from '#domain/otp-tokens/otp-token-service.ts'
 import { ProductService } from '#domain/otp-tokens/product-service.ts'
@@ -139,8 +141,10 @@ export function composeCore(parts: CoreParts): ComposedCore {
     otpTokens: new OtpTokenService(base),
     enrolment: new EnrolmentService(base),
     assignments: new AssignmentService(base),
+    batchAssignments: new BatchAssignmentService(base),
     credentials: new CredentialService({ ...base, settings }),
     imports: new ImportService(base),
+    exports: new ExportService(base),
     directory: new DirectoryService({ ...base, policies }),
     verification: new VerificationService({ ...base, policies, observer }),
     resync: new ResyncService({ ...base, policies }),

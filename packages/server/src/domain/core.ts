@@ -7,8 +7,10 @@ import type { IdempotencyService } from './idempotency/idempotency-service.ts'
 import type { CheckpointService } from './journal/checkpoint-service.ts'
 import type { JournalService } from './journal/journal-service.ts'
 import type { AssignmentService } from './otp-tokens/assignment-service.ts'
+import type { BatchAssignmentService } from './otp-tokens/batch-assignment-service.ts'
 import type { CredentialService } from './otp-tokens/credential-service.ts'
 import type { EnrolmentService } from './otp-tokens/enrolment-service.ts'
+import type { ExportService } from './otp-tokens/export-service.ts'
 import type { ImportService } from './otp-tokens/import-service.ts'
 import type { OtpTokenService } from './otp-tokens/otp-token-service.ts'
 import type { ProductService } from './otp-tokens/product-service.ts'
@@ -41,8 +43,10 @@ export interface Core {
   readonly otpTokens: OtpTokenService
   readonly enrolment: EnrolmentService
   readonly assignments: AssignmentService
+  readonly batchAssignments: BatchAssignmentService
   readonly credentials: CredentialService
   readonly imports: ImportService
+  readonly exports: ExportService
   readonly directory: DirectoryService
   readonly verification: VerificationService
   readonly resync: ResyncService
