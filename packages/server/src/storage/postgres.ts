@@ -9,6 +9,7 @@ import {
 import { asUnavailable, clientConfig, translatePostgres } from './postgres-connection.ts'
 import { type PostgresGroupLimits, PostgresGroupWriter } from './postgres-group.ts'
 import { PostgresReader } from './postgres-reader.ts'
+import { PostgresStatistics } from './postgres-statistics.ts'
 import { PostgresWriter, type PostgresWriterLimits } from './postgres-writer.ts'
 import {
   type Database,
@@ -36,7 +37,8 @@ export class PostgresDatabase implements Database {
   readonly #reader: PostgresReader
   readonly #writer: PostgresWriter
   readonly #group: PostgresGroupWriter
-  #closed = false
+  readonly #statistics: PostgresStatistics
+  #closed: Promise<void> | undefined
 
   static open(url: string, options: PostgresOptions = {}): PostgresDatabase {
     return new PostgresDatabase(url, options)
@@ -47,6 +49,7 @@ export class PostgresDatabase implements Database {
     this.#reader = new PostgresReader(url, observer)
     this.#writer = new PostgresWriter(url, observer, limits)
     this.#group = new PostgresGroupWriter(url, observer, (work) => this.#writer.run(work), limits)
+    this.#statistics = new PostgresStatistics(url)
   }
 
   get reader(): Queries {
@@ -54,7 +57,7 @@ export class PostgresDatabase implements Database {
   }
 
   transaction<T>(work: (queries: Queries) => Promise<T>, options?: TransactionOptions): Promise<T> {
-    if (this.#closed) {
+    if (this.#closed !== undefined) {
       return Promise.reject(new StorageError('unavailable', 'The database is closed.', ''))
     }
     return options?.grouped === true ? this.#group.submit(work) : this.#writer.run(work)
@@ -86,8 +89,13 @@ export class PostgresDatabase implements Database {
     return this.#writer.depth + this.#group.depth
   }
 
-  async close(): Promise<void> {
-    this.#closed = true
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    await this.#statistics.close()
     await this.#group.close()
     await this.#writer.close()
     await this.#reader.close()
