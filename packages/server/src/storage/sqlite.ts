@@ -64,7 +64,7 @@ export class SqliteDatabase implements Database {
   readonly #checkpointer: SqliteCheckpointer | undefined
   readonly #observer: StorageObserver | undefined
   #logIsLong = false
-  #closed = false
+  #closed: Promise<void> | undefined
 
   /**
    * Opens the file, making it and its folder (0700) when missing.
@@ -130,7 +130,7 @@ export class SqliteDatabase implements Database {
     work: (queries: Queries) => Promise<T>,
     _options?: TransactionOptions,
   ): Promise<T> {
-    if (this.#closed) {
+    if (this.#closed !== undefined) {
       return Promise.reject(new StorageError('unavailable', 'The database is closed.', ''))
     }
     return this.#writer.submit(work)
@@ -179,9 +179,12 @@ export class SqliteDatabase implements Database {
     return this.#writer.depth
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
     await this.#writer.drain()
     await this.#checkpointer?.close()
     if (this.#readConnection !== this.#connection) this.#readConnection.close()
