@@ -3,6 +3,7 @@ import { systemRandomness } from '#custody/randomness.ts'
 import { Vault, type WrappedKey } from '#custody/vault.ts'
 import { Caller } from '#domain/callers/caller.ts'
 import type { VerificationPolicy } from '#domain/verification/policy.ts'
+import { ResyncService } from '#domain/verification/resync-service.ts'
 import { VerificationService } from '#domain/verification/verification-service.ts'
 import { statement } from '#storage/statement.ts'
 import { createTestStorage, type TestStorage, testMasterKey } from './storage.ts'
@@ -162,6 +163,7 @@ export interface TokenOptions {
 export interface VerificationBench extends AsyncDisposable {
   readonly test: TestStorage
   readonly verification: VerificationService
+  readonly resync: ResyncService
   readonly pins: PinHasher
   policy: VerificationPolicy
   /** An RFC token of `jsmith` in `acme`, serial `1001`, unless said otherwise. @returns its id. */
@@ -195,6 +197,12 @@ export async function createVerificationBench(
       storage,
       vault,
       pins,
+      clock,
+      policies: { settingsFor: async () => bench.policy },
+    }),
+    resync: new ResyncService({
+      storage,
+      vault,
       clock,
       policies: { settingsFor: async () => bench.policy },
     }),
