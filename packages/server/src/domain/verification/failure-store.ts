@@ -23,11 +23,22 @@ const clearAssignment = statement(
       })
       .where('tenant_id', '=', p.tenantId)
       .where('token_id', '=', p.tokenId)
-      .where('user_id', '=', p.userId),
+      .where('user_id', '=', p.userId)
+      // What an administrator, or a burst of wrong codes, has done in the same moment stays.
+      .where((eb) =>
+        eb.or([
+          eb('status', '=', 'ACTIVE'),
+          eb.and([eb('status', '=', 'LOCKED'), eb('locked_until', '<=', p.nowMs)]),
+        ]),
+      ),
 )
 
-const clearUser = statement((db, p: { tenantId: string; userId: string }) =>
-  db.deleteFrom('user_lockout').where('tenant_id', '=', p.tenantId).where('user_id', '=', p.userId),
+const clearUser = statement((db, p: { tenantId: string; userId: string; nowMs: number }) =>
+  db
+    .deleteFrom('user_lockout')
+    .where('tenant_id', '=', p.tenantId)
+    .where('user_id', '=', p.userId)
+    .where((eb) => eb.or([eb('locked_at', 'is', null), eb('locked_until', '<=', p.nowMs)])),
 )
 
 const failAssignment = statement(
@@ -102,36 +113,35 @@ const failUser = statement(
         lock_reason: p.firstReason,
       })
       .onConflict((conflict) =>
-        conflict.columns(['tenant_id', 'user_id']).doUpdateSet((eb) => {
-          // A lock that is still on the row has ended, or the attempt would not have been counted.
-          const count = eb
-            .case()
-            .when('user_lockout.locked_at', 'is not', null)
-            .then(1)
-            .else(eb('user_lockout.failure_count', '+', 1))
-            .end()
-          return {
-            failure_count: count,
-            locked_at: eb
+        conflict
+          .columns(['tenant_id', 'user_id'])
+          .doUpdateSet((eb) => {
+            // A lock that is still on the row has ended: counting starts anew.
+            const count = eb
               .case()
-              .when(count, '>=', p.failuresMax)
-              .then(integerParameter(p.nowMs))
-              .else(null)
-              .end(),
-            locked_until: eb
-              .case()
-              .when(count, '>=', p.failuresMax)
-              .then(integerParameter(p.lockUntilMs))
-              .else(null)
-              .end(),
-            lock_reason: eb
-              .case()
-              .when(count, '>=', p.failuresMax)
-              .then('FAILURES')
-              .else(null)
-              .end(),
-          }
-        }),
+              .when('user_lockout.locked_at', 'is not', null)
+              .then(1)
+              .else(eb('user_lockout.failure_count', '+', 1))
+              .end()
+            const locks = eb(count, '>=', p.failuresMax)
+            return {
+              failure_count: count,
+              locked_at: eb.case().when(locks).then(integerParameter(p.nowMs)).else(null).end(),
+              locked_until: eb
+                .case()
+                .when(locks)
+                .then(integerParameter(p.lockUntilMs))
+                .else(null)
+                .end(),
+              lock_reason: eb.case().when(locks).then('FAILURES').else(null).end(),
+            }
+          })
+          .where((eb) =>
+            eb.or([
+              eb('user_lockout.locked_at', 'is', null),
+              eb('user_lockout.locked_until', '<=', p.nowMs),
+            ]),
+          ),
       )
       .returning(['failure_count', 'locked_at', 'locked_until']),
 )
@@ -178,13 +188,17 @@ export class FailureStore {
     }
   }
 
-  /** One more failure of the user; locks at `failuresMax`, or never when that is 0. */
+  /**
+   * One more failure of the user; locks at `failuresMax`, or never when that is 0.
+   *
+   * @returns undefined when the user is locked already: nothing is counted then.
+   */
   async failUser(
     tenantId: string,
     userId: string,
     nowMs: number,
     limit: { failuresMax: number; lockSeconds: number },
-  ): Promise<FailureCount> {
+  ): Promise<FailureCount | undefined> {
     const failuresMax = limit.failuresMax === 0 ? Number.MAX_SAFE_INTEGER : limit.failuresMax
     const lockUntilMs = limit.lockSeconds === 0 ? null : nowMs + limit.lockSeconds * 1000
     const locksAtOnce = failuresMax === 1
@@ -198,10 +212,11 @@ export class FailureStore {
       firstLockUntil: locksAtOnce ? lockUntilMs : null,
       firstReason: locksAtOnce ? 'FAILURES' : null,
     })
+    if (row === undefined) return undefined
     return {
-      failureCount: row?.failure_count ?? 0,
-      lockedNow: row !== undefined && row.locked_at !== null,
-      lockedUntilMs: row?.locked_until ?? null,
+      failureCount: row.failure_count,
+      lockedNow: row.locked_at !== null,
+      lockedUntilMs: row.locked_until,
     }
   }
 
@@ -212,8 +227,8 @@ export class FailureStore {
     await this.#queries.run(clearAssignment, { tenantId, tokenId, userId, nowMs })
   }
 
-  async clearUserFailures(tenantId: string, userId: string): Promise<void> {
-    await this.#queries.run(clearUser, { tenantId, userId })
+  async clearUserFailures(tenantId: string, userId: string, nowMs: number): Promise<void> {
+    await this.#queries.run(clearUser, { tenantId, userId, nowMs })
   }
 
   async setLastLogin(tenantId: string, userId: string, nowMs: number): Promise<void> {

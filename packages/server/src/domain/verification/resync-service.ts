@@ -137,7 +137,7 @@ async function settle(
   if (held === undefined) return
   if (moved) {
     await stores.failures.clearAssignmentFailures(held, nowMs)
-    await stores.failures.clearUserFailures(tenantId, held.userId)
+    await stores.failures.clearUserFailures(tenantId, held.userId, nowMs)
     return
   }
   const { lockout } = policy

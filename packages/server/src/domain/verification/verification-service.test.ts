@@ -138,6 +138,18 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (engine) => {
     expect(await verify(rfcCodes[0])).toMatchObject({ result: 'ACCEPTED' })
   })
 
+  test('a burst of wrong codes locks the user once, and the lock holds', async () => {
+    bench.policy = {
+      ...defaultPolicy,
+      lockout: { ...defaultPolicy.lockout, tokenMaxFailures: 100, userMaxFailures: 5 },
+    }
+    await addToken()
+    const outcomes = await Promise.all(Array.from({ length: 40 }, () => verify('000000')))
+    expect(outcomes.filter(({ result }) => result === 'REJECTED')).toHaveLength(5)
+    expect(outcomes.filter(({ result }) => result === 'LOCKED')).toHaveLength(35)
+    expect(await verify(rfcCodes[0])).toMatchObject({ result: 'LOCKED', reason: 'USER_LOCKED' })
+  })
+
   test('a PIN must fit; a wrong or missing one spends no code', async () => {
     await addToken({ pin: 'abcd1' })
     expect(await verify(rfcCodes[0])).toMatchObject({ result: 'REJECTED', reason: 'WRONG_PIN' })

@@ -199,7 +199,7 @@ export class VerificationService {
       await stores.failures.clearAssignmentFailures(candidate, nowMs)
     }
     if (candidate.userFailureCount > 0 || candidate.userLock.locked) {
-      await stores.failures.clearUserFailures(tenantId, candidate.userId)
+      await stores.failures.clearUserFailures(tenantId, candidate.userId, nowMs)
     }
     if (request.isLogon === true)
       await stores.failures.setLastLogin(tenantId, candidate.userId, nowMs)
@@ -247,6 +247,8 @@ export class VerificationService {
     }
     const limit = { failuresMax: lockout.userMaxFailures, lockSeconds: lockout.userLockSeconds }
     const count = await stores.failures.failUser(tenantId, userId, nowMs, limit)
+    if (count === undefined)
+      return this.#record(scene, await whyNotSpent(scene, first?.candidate), tried)
     if (lockout.userMaxFailures > 0) {
       attemptsLeft = Math.min(
         attemptsLeft,
