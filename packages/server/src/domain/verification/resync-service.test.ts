@@ -48,7 +48,7 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (engine) => {
     bench.resync.resync(admin, 'acme', {
       tokenId,
       codes,
-      ...(userId === undefined ? {} : { userId }),
+      ...(userId === undefined ? {} : { user: { id: userId } }),
     })
 
   test('HOTP: two consecutive codes far ahead synchronise, and both are spent', async () => {

@@ -5,6 +5,7 @@ import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import type { Storage, Stores } from '../storage.ts'
+import type { UserReference } from '../users/user-resolver.ts'
 import { assignmentLock, isLockedAt, type TokenCandidate, whyUnusable } from './candidate.ts'
 import type { TokenToSynchronise } from './candidate-store.ts'
 import { type VerificationPolicy, windowsOf } from './policy.ts'
@@ -15,7 +16,7 @@ export interface ResyncRequest {
   /** Two consecutive codes, older first, each with the token's digits. */
   readonly codes: readonly [string, string]
   /** Counts failures on this user's assignment; absent: administrative, nothing is counted. */
-  readonly userId?: string
+  readonly user?: UserReference
 }
 
 /** A pair that does not fit moves nothing. */
@@ -45,7 +46,7 @@ export class ResyncService {
   /**
    * Searches the resync range above the replay guard; both codes are spent by success.
    *
-   * @throws DomainError `forbidden`, `tenant_not_found`, `token_not_found`, `token_not_active`, `not_assigned`,
+   * @throws DomainError `forbidden`, `tenant_not_found`, `token_not_found`, `user_not_found`, `token_not_active`, `not_assigned`,
    * `assignment_not_active`, `assignment_locked`; `invalid_request` for codes of another length.
    */
   async resync(caller: Caller, tenantId: string, request: ResyncRequest): Promise<Resync> {
@@ -62,7 +63,8 @@ export class ResyncService {
         throw new DomainError('token_not_active', 'The token is not active.')
       }
       checkCodes(request.codes, token.digits)
-      const held = await usableHold(stores, tenantId, request, nowMs)
+      const userId = await userIdOf(stores, tenantId, request)
+      const held = await usableHold(stores, tenantId, { tokenId: token.tokenId, userId }, nowMs)
 
       const secret = await this.#vault.open(
         { tenantId, table: 'otp_token', row: token.tokenId, column: 'sealed_secret' },
@@ -77,10 +79,10 @@ export class ResyncService {
         action: 'otp-token.synchronised',
         outcome: moved ? 'SUCCESS' : 'FAILURE',
         target: { type: 'otp-token', id: token.tokenId },
-        userId: request.userId ?? null,
+        userId: userId ?? null,
         detail: {
           gap: moved ? position - expectedPosition(token, nowMs) : null,
-          administrative: request.userId === undefined,
+          administrative: userId === undefined,
         },
       })
       return { result: moved ? 'SYNCHRONISED' : 'FAILED' }
@@ -100,11 +102,19 @@ function checkCodes(codes: readonly [string, string], digits: number): void {
   }
 }
 
+async function userIdOf(
+  { userResolver }: Stores,
+  tenantId: string,
+  { user }: ResyncRequest,
+): Promise<string | undefined> {
+  return user === undefined ? undefined : userResolver.getUserId(tenantId, user, '/user')
+}
+
 /** The assignment that is named, when it may be used; undefined for an administrative call. */
 async function usableHold(
   stores: Stores,
   tenantId: string,
-  { tokenId, userId }: ResyncRequest,
+  { tokenId, userId }: { tokenId: string; userId: string | undefined },
   nowMs: number,
 ): Promise<TokenCandidate | undefined> {
   if (userId === undefined) return undefined
