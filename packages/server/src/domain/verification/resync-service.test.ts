@@ -122,7 +122,8 @@ describe.each(['sqlite', 'postgres'] as const)('on %s', (engine) => {
       code: 'token_not_found',
     })
     await expect(resync(tokenId, pairAt(1), 'nobody')).rejects.toMatchObject({
-      code: 'not_assigned',
+      code: 'user_not_found',
+      pointer: '/user',
     })
     await expect(
       bench.resync.resync(verifier, 'acme', { tokenId, codes: pairAt(1) }),

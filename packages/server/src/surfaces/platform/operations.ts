@@ -1,5 +1,6 @@
 import { idempotent } from '#http/idempotency.ts'
 import * as audit from './audit.ts'
+import * as otpTokens from './otp-tokens.ts'
 import { createServiceOperations, type ServiceDependencies } from './service.ts'
 import * as users from './users.ts'
 import * as verification from './verification.ts'
@@ -15,6 +16,10 @@ export function createOperations(service: ServiceDependencies) {
     createDomain: idempotent(users.createDomain, { oneTimeMembers: [] }),
     createUser: idempotent(users.createUser, { oneTimeMembers: [] }),
     addUserIdentifier: idempotent(users.addUserIdentifier, { oneTimeMembers: [] }),
+    ...otpTokens,
+    createOtpToken: idempotent(otpTokens.createOtpToken, { oneTimeMembers: ['provisioning'] }),
+    importOtpTokens: idempotent(otpTokens.importOtpTokens, { oneTimeMembers: [] }),
+    assignOtpToken: idempotent(otpTokens.assignOtpToken, { oneTimeMembers: [] }),
     ...verification,
     ...audit,
     createAuditCheckpoint: idempotent(audit.createAuditCheckpoint, { oneTimeMembers: [] }),
