@@ -4,14 +4,14 @@ import type { Fault } from '../errors.ts'
 /** A public key as a trusted issuer publishes it (RFC 7517, RFC 7518 section 6, RFC 8037). */
 export interface PublicJwk {
   readonly kty: 'EC' | 'RSA' | 'OKP'
-  readonly crv?: string | undefined
-  readonly x?: string | undefined
-  readonly y?: string | undefined
-  readonly n?: string | undefined
-  readonly e?: string | undefined
-  readonly use?: 'sig' | undefined
-  readonly alg?: string | undefined
-  readonly kid?: string | undefined
+  readonly crv?: string
+  readonly x?: string
+  readonly y?: string
+  readonly n?: string
+  readonly e?: string
+  readonly use?: 'sig'
+  readonly alg?: string
+  readonly kid?: string
 }
 
 const rsaBytesMin = 256

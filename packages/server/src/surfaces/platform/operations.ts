@@ -1,7 +1,12 @@
 import { idempotent } from '#http/idempotency.ts'
 import * as audit from './audit.ts'
+import * as oauth2 from './oauth2.ts'
 import * as otpTokens from './otp-tokens.ts'
 import { createServiceOperations, type ServiceDependencies } from './service.ts'
+import * as serviceAccounts from './service-accounts.ts'
+import * as settings from './settings.ts'
+import * as tenants from './tenants.ts'
+import * as trustedIssuers from './trusted-issuers.ts'
 import * as users from './users.ts'
 import * as verification from './verification.ts'
 
@@ -12,6 +17,19 @@ import * as verification from './verification.ts'
 export function createOperations(service: ServiceDependencies) {
   return {
     ...createServiceOperations(service),
+    ...oauth2,
+    ...tenants,
+    createTenant: idempotent(tenants.createTenant, { oneTimeMembers: [] }),
+    ...serviceAccounts,
+    createServiceAccount: idempotent(serviceAccounts.createServiceAccount, {
+      oneTimeMembers: ['secret'],
+    }),
+    rotateServiceAccountSecret: idempotent(serviceAccounts.rotateServiceAccountSecret, {
+      oneTimeMembers: ['secret'],
+    }),
+    ...trustedIssuers,
+    createTrustedIssuer: idempotent(trustedIssuers.createTrustedIssuer, { oneTimeMembers: [] }),
+    ...settings,
     ...users,
     createDomain: idempotent(users.createDomain, { oneTimeMembers: [] }),
     createUser: idempotent(users.createUser, { oneTimeMembers: [] }),
