@@ -3,6 +3,8 @@ import { systemRandomness } from '#custody/randomness.ts'
 import type { Caller } from '#domain/callers/caller.ts'
 import { AssignmentService } from '#domain/otp-tokens/assignment-service.ts'
 import { EnrolmentService } from '#domain/otp-tokens/enrolment-service.ts'
+import { ExportService } from '#domain/otp-tokens/export-service.ts'
+import { ImportService } from '#domain/otp-tokens/import-service.ts'
 import type { HeldToken } from '#domain/otp-tokens/otp-token.ts'
 import { OtpTokenService } from '#domain/otp-tokens/otp-token-service.ts'
 import { ProductService } from '#domain/otp-tokens/product-service.ts'
@@ -69,6 +71,8 @@ export interface TokenBench extends AsyncDisposable {
   readonly enrolments: EnrolmentService
   readonly tokens: OtpTokenService
   readonly assignments: AssignmentService
+  readonly imports: ImportService
+  readonly exports: ExportService
   /** A token of `acme`, HOTP with the RFC 4226 secret unless said otherwise. */
   addToken(draft?: Parameters<EnrolmentService['enrol']>[2]): Promise<HeldToken>
   /** As if a code had been accepted. */
@@ -119,6 +123,8 @@ export async function createTokenBench(options: TestCoreOptions = {}): Promise<T
     enrolments,
     tokens: new OtpTokenService({ storage, clock }),
     assignments: new AssignmentService({ storage, pins, clock, nextId }),
+    imports: new ImportService({ storage, vault, clock, nextId }),
+    exports: new ExportService({ storage, vault, randomness: systemRandomness }),
     async addToken(draft = {}) {
       const secret = { encoding: 'HEX', value: rfcSecretHex } as const
       const { token } = await enrolments.enrol(admin, tenantId, { type: 'HOTP', secret, ...draft })

@@ -13,10 +13,12 @@ import type { TestCore } from './core.ts'
 export interface EndpointReply {
   readonly status: number
   readonly headers: Readonly<Record<string, unknown>>
+  /** As it was sent. */
+  readonly text: string
   readonly body: ReplyBody
 }
 
-/** A parsed body, empty where there is none. The contract checker has seen what its members are. */
+/** A parsed JSON body, empty where there is none. The contract checker has seen what its members are. */
 export interface ReplyBody {
   readonly [member: string]: unknown
   readonly items: readonly { readonly id: string; readonly name: string }[]
@@ -72,7 +74,9 @@ export async function servePlatformEndpoints(options: {
       })
       const { statusCode: status, headers } = response
       checker.check({ method, path, status, headers, body: response.rawPayload })
-      return { status, headers, body: response.body === '' ? noBody : response.json<ReplyBody>() }
+      const isJson = /json/.test(String(headers['content-type']))
+      const parsed = isJson ? response.json<ReplyBody>() : noBody
+      return { status, headers, text: response.body, body: parsed }
     },
     [Symbol.asyncDispose]: () => app.close(),
   }

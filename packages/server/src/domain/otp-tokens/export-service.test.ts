@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { systemRandomness } from '#custody/randomness.ts'
 import { engines } from '#test/support/core.ts'
 import {
   createTokenBench,
@@ -7,8 +6,7 @@ import {
   type TokenBench,
   tenantId,
 } from '#test/support/otp-tokens.ts'
-import { type ExportRequest, ExportService } from './export-service.ts'
-import { ImportService } from './import-service.ts'
+import type { ExportRequest } from './export-service.ts'
 
 const password = 'correct horse battery staple'
 const key = '00112233445566778899aabbccddeeff'
@@ -16,19 +14,14 @@ const generic = (productCode: 'HOTP' | 'TOTP') => ({ manufacturerCode: 'CS', pro
 
 describe.each(engines)('export on %s', (engine) => {
   let bench: TokenBench
-  let exports: ExportService
-  let imports: ImportService
 
   beforeAll(async () => {
     bench = await createTokenBench({ engine })
-    const { storage, vault, clock, nextId } = bench.core
-    exports = new ExportService({ storage, vault, randomness: systemRandomness })
-    imports = new ImportService({ storage, vault, clock, nextId })
   })
   afterAll(() => bench[Symbol.asyncDispose]())
 
   async function textOf(request: ExportRequest) {
-    const { file, ...counts } = await exports.export(bench.admin, tenantId, request)
+    const { file, ...counts } = await bench.exports.export(bench.admin, tenantId, request)
     let text = ''
     for await (const part of file) text += part
     return { text, ...counts }
@@ -47,7 +40,7 @@ describe.each(engines)('export on %s', (engine) => {
     expect([exportedCount, omittedCount]).toEqual([2, 0])
     expect(text).not.toContain(Buffer.from(rfcSecretHex, 'hex').toString('base64'))
 
-    const report = await imports.import(bench.stranger, 'other', {
+    const report = await bench.imports.import(bench.stranger, 'other', {
       file: { text, format: 'PSKC', encoding: 'HEX', ...secret },
       product: generic('HOTP'),
       duplicates: 'REJECT',
@@ -59,7 +52,7 @@ describe.each(engines)('export on %s', (engine) => {
       const { serial, algorithm, digits, counter, description } = tokens[index] ?? {}
       expect(copy).toMatchObject({ serial, algorithm, digits, counter, description })
     }
-    const wrong = imports.import(bench.stranger, 'other', {
+    const wrong = bench.imports.import(bench.stranger, 'other', {
       file: { text, format: 'PSKC', encoding: 'HEX', password: 'another one entirely' },
       product: generic('HOTP'),
       duplicates: 'SKIP',
@@ -71,7 +64,7 @@ describe.each(engines)('export on %s', (engine) => {
   test('a product’s tokens, each on record; imported ones stay here', async () => {
     const product = { manufacturerCode: 'DN', productCode: 'MT' }
     const made = await bench.addToken({ product, type: 'TOTP' })
-    await imports.import(bench.admin, tenantId, {
+    await bench.imports.import(bench.admin, tenantId, {
       file: {
         text: `serial number,secret key\n1001,${rfcSecretHex}`,
         format: 'CSV',
@@ -98,7 +91,7 @@ describe.each(engines)('export on %s', (engine) => {
     [{ product: generic('TOTP'), tokenIds: ['x'], key }, ['/product']],
     [{ product: generic('TOTP'), key: '00' }, ['/key']],
   ])('%j is refused with its places', async (request, pointers) => {
-    await expect(exports.export(bench.admin, tenantId, request)).rejects.toMatchObject({
+    await expect(bench.exports.export(bench.admin, tenantId, request)).rejects.toMatchObject({
       code: 'invalid_request',
       faults: pointers.map((pointer) => ({ pointer })),
     })
@@ -108,15 +101,15 @@ describe.each(engines)('export on %s', (engine) => {
     const { id } = await bench.addToken()
     const request = { tokenIds: [id], password }
     const before = (await bench.journal()).length
-    await expect(exports.export(bench.stranger, 'other', request)).rejects.toMatchObject({
+    await expect(bench.exports.export(bench.stranger, 'other', request)).rejects.toMatchObject({
       code: 'token_not_found',
       pointer: '/tokenIds',
     })
-    await expect(exports.export(bench.reader, tenantId, request)).rejects.toMatchObject({
+    await expect(bench.exports.export(bench.reader, tenantId, request)).rejects.toMatchObject({
       code: 'forbidden',
     })
     await expect(
-      exports.export(bench.admin, tenantId, { ...request, tokenIds: [id, 'none'] }),
+      bench.exports.export(bench.admin, tenantId, { ...request, tokenIds: [id, 'none'] }),
     ).rejects.toMatchObject({ code: 'token_not_found' })
     expect(await bench.journal()).toHaveLength(before)
   })
