@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 
-const program = new URL('./sqlite-checkpoint-worker.ts', import.meta.url)
+const defaultProgram = new URL('./sqlite-checkpoint-worker.ts', import.meta.url)
 const closeMsMax = 1_000
 
 /**
@@ -12,12 +12,19 @@ export class SqliteCheckpointer {
   readonly #path: string
   readonly #intervalMs: number
   readonly #onLog: (pageCount: number) => void
+  readonly #program: URL
   #worker: Worker | undefined
   #restart: NodeJS.Timeout | undefined
   #closed = false
 
   /** @param onLog hears how long the log is, in pages; infinitely long when there is no thread to shorten it. */
-  constructor(path: string, intervalMs: number, onLog: (pageCount: number) => void) {
+  constructor(
+    path: string,
+    intervalMs: number,
+    onLog: (pageCount: number) => void,
+    { program = defaultProgram }: { readonly program?: URL } = {},
+  ) {
+    this.#program = program
     this.#path = path
     this.#intervalMs = intervalMs
     this.#onLog = onLog
@@ -36,7 +43,7 @@ export class SqliteCheckpointer {
   }
 
   #start(): void {
-    const worker = new Worker(program, {
+    const worker = new Worker(this.#program, {
       workerData: { path: this.#path, intervalMs: this.#intervalMs },
     })
     this.#worker = worker

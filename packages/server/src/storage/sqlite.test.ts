@@ -1,0 +1,288 @@
+import { existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import {
+  createPlace,
+  type DatabasePlace,
+  type TestDatabaseOptions,
+} from '#test/storage/databases.ts'
+import { enter, enterName, openCounter, readCounter, readEntries } from '#test/storage/ledger.ts'
+import { latestVersion, NewerSchemaError } from './migrations/list.ts'
+import type { Database } from './queries.ts'
+import { DatabaseInUseError, SqliteDatabase } from './sqlite.ts'
+import { SqliteCheckpointer } from './sqlite-checkpointer.ts'
+
+async function openLedger(place: DatabasePlace, options?: TestDatabaseOptions): Promise<Database> {
+  const database = place.open(options)
+  await database.migrate()
+  await database.transaction((queries) => openCounter(queries))
+  return database
+}
+
+function integrityOf(path: string): unknown {
+  const db = new DatabaseSync(path)
+  try {
+    return db.prepare('pragma integrity_check').get()?.integrity_check
+  } finally {
+    db.close()
+  }
+}
+
+describe('a group', () => {
+  test('costs one commit, however many are in it', async () => {
+    await using place = await createPlace('sqlite')
+    let commitCount = 0
+    const observer = {
+      observeDatabase(operation: 'read' | 'commit') {
+        if (operation === 'commit') commitCount++
+      },
+    }
+    const database = await openLedger(place, { observer, limits: { groupMsMax: 5_000 } })
+    commitCount = 0
+    await Promise.all(
+      Array.from({ length: 300 }, (_, n) => database.transaction((q) => enter(q, `n${n}`))),
+    )
+    expect(commitCount).toBe(1)
+    expect(await readCounter(database.reader)).toBe(300)
+  })
+
+  test('ends when it is full; the rest goes into the next ones', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place, { limits: { groupUnitsMax: 7 } })
+    await Promise.all(
+      Array.from({ length: 50 }, (_, n) => database.transaction((q) => enter(q, `n${n}`))),
+    )
+    expect(await readCounter(database.reader)).toBe(50)
+  })
+
+  test('goes on when it waited for the lock longer than a group may last', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place)
+    const other = new DatabaseSync(place.path)
+    other.exec('begin immediate')
+    const written = database.transaction((queries) => enter(queries, 'one'))
+    await sleep(150)
+    other.exec('commit')
+    await written
+    other.close()
+    expect(await readEntries(database.reader)).toEqual(['one'])
+  })
+
+  test('that never gets the lock is unavailable, and works when the lock is free', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place, { limits: { lockWaitMsMax: 100 } })
+    const other = new DatabaseSync(place.path)
+    other.exec('begin immediate')
+    const works = ['one', 'two'].map((name) => database.transaction((q) => enter(q, name)))
+    for (const outcome of await Promise.allSettled(works)) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { failure: 'unavailable' } })
+    }
+    expect(await readEntries(database.reader)).toEqual([])
+    other.exec('rollback')
+    other.close()
+    await database.transaction((queries) => enter(queries, 'three'))
+    expect(await readEntries(database.reader)).toEqual(['three'])
+  })
+
+  test('answers nobody before its commit, not even who failed over what a neighbour wrote', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place)
+    const answers: string[] = []
+    const first = database.transaction((q) => enter(q, 'same')).finally(() => answers.push('first'))
+    const second = database
+      .transaction((q) => enterName(q, 'same'))
+      .catch(() => answers.push('taken'))
+    const third = database.transaction(async () => {
+      await sleep(10)
+      answers.push('third runs')
+    })
+    await Promise.all([first, second, third])
+    expect(answers).toEqual(['third runs', 'first', 'taken'])
+  })
+})
+
+describe('a second server', () => {
+  test('on the same file is refused at once, by any name of the file', async () => {
+    await using place = await createPlace('sqlite')
+    await openLedger(place)
+    const startedAt = performance.now()
+    expect(() => place.open()).toThrow(DatabaseInUseError)
+    const link = `${place.path}.link`
+    symlinkSync(place.path, link)
+    expect(() => SqliteDatabase.open(link)).toThrow(DatabaseInUseError)
+    expect(performance.now() - startedAt).toBeLessThan(1_000)
+  })
+
+  test('may open the file when the first has closed it', async () => {
+    await using place = await createPlace('sqlite')
+    const first = await openLedger(place)
+    await first.transaction((queries) => enter(queries, 'one'))
+    await first.close()
+    await first.close()
+    expect(await readEntries(place.open().reader)).toEqual(['one'])
+  })
+
+  test('is no command that works beside: both write, one after the other', async () => {
+    await using place = await createPlace('sqlite')
+    const server = await openLedger(place)
+    const command = place.open({ exclusive: false })
+    const write = async (database: Database, prefix: string): Promise<void> => {
+      for (let count = 0; count < 50; count++) {
+        await database.transaction((queries) => enter(queries, `${prefix}${count}`))
+      }
+    }
+    await Promise.all([write(server, 'server'), write(command, 'command')])
+    expect(await readCounter(server.reader)).toBe(100)
+    expect(await readEntries(command.reader)).toHaveLength(100)
+  })
+})
+
+describe('opening', () => {
+  test('makes folder and files that only their owner may read', async () => {
+    await using place = await createPlace('sqlite')
+    const path = join(place.path, '..', 'new', 'server.db')
+    const database = SqliteDatabase.open(path)
+    await database.migrate()
+    const modeOf = (name: string): number => statSync(name).mode & 0o777
+    expect(modeOf(join(path, '..'))).toBe(0o700)
+    for (const name of [path, `${path}-wal`, `${path}-shm`, `${path}.lock`]) {
+      expect(modeOf(name), name).toBe(0o600)
+    }
+    await database.close()
+  })
+
+  test('what is no database is refused, left as it is, and not kept locked', async () => {
+    await using place = await createPlace('sqlite')
+    const text = 'This is a letter to my mother, and nobody should write into it. '.repeat(100)
+    writeFileSync(place.path, text)
+    expect(() => place.open()).toThrow(expect.objectContaining({ failure: 'unavailable' }))
+    expect(statSync(place.path).size).toBe(text.length)
+    expect(() => place.open()).toThrow(expect.objectContaining({ failure: 'unavailable' }))
+  })
+
+  test('a folder in place of the file is refused', async () => {
+    await using place = await createPlace('sqlite')
+    mkdirSync(place.path)
+    expect(() => place.open()).toThrow()
+  })
+
+  test('a database of a newer program is refused and not touched', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place)
+    await database.close()
+    const later = new DatabaseSync(place.path)
+    later.exec(`insert into schema_version (version) values (${latestVersion + 1})`)
+    later.close()
+    await expect(place.open().migrate()).rejects.toBeInstanceOf(NewerSchemaError)
+  })
+
+  test('a failed migration leaves nothing behind', async () => {
+    await using place = await createPlace('sqlite')
+    const foreign = new DatabaseSync(place.path)
+    foreign.exec('create table tenant (x)')
+    foreign.close()
+    await expect(place.open().migrate()).rejects.toThrow('already exists')
+    const db = new DatabaseSync(place.path)
+    const names = db.prepare('select name from sqlite_schema').all()
+    db.close()
+    expect(names.map(({ name }) => name)).toEqual(['tenant'])
+  })
+
+  test('memory will do where nothing has to last', async () => {
+    const database = SqliteDatabase.open(':memory:')
+    await database.migrate()
+    await database.transaction((queries) => openCounter(queries))
+    await database.transaction((queries) => enter(queries, 'one'))
+    expect(await readEntries(database.reader)).toEqual(['one'])
+    await database.check()
+    await database.close()
+  })
+})
+
+describe('the log', () => {
+  const limits = { logPagesMax: 100, checkpointMs: 20 }
+  const logBytes = (place: DatabasePlace): number => statSync(`${place.path}-wal`).size
+
+  /** Writes groups of 20 entries while there is a reason to. @returns how many entries. */
+  async function write(
+    database: Database,
+    prefix: string,
+    goesOn: (count: number) => boolean,
+  ): Promise<number> {
+    let count = 0
+    while (goesOn(count)) {
+      const names = Array.from({ length: 20 }, () => `${prefix}-${count++}`)
+      await Promise.all(
+        names.map((name) => database.transaction((q) => enter(q, name, 'x'.repeat(1_000)))),
+      )
+    }
+    return count
+  }
+
+  test('does not grow without bound under constant writing', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place, { limits })
+    let longest = 0
+    const count = await write(database, 'n', (written) => {
+      longest = Math.max(longest, logBytes(place))
+      return written < 15_000
+    })
+    // Every entry's bytes go through the log: three times its greatest length at least.
+    expect(longest).toBeLessThan((count * 1_000) / 3)
+    expect(await readCounter(database.reader)).toBe(count)
+  }, 60_000)
+
+  test('grows while somebody reads a snapshot, and no more when the reader has gone', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place, { limits })
+    const snapshot = new DatabaseSync(place.path, { readOnly: true })
+    snapshot.exec('begin')
+    const seen = snapshot.prepare('select count(*) as n from platform_value')
+    expect(seen.get()?.n).toBe(0)
+    const before = await write(database, 'before', () => logBytes(place) < 6_000_000)
+    expect(seen.get()?.n).toBe(0)
+    snapshot.exec('commit')
+    snapshot.close()
+    const after = await write(database, 'after', (written) => written < 2 * before)
+    // The file begins anew instead of growing on.
+    expect(logBytes(place)).toBeLessThan(9_000_000)
+    expect(await readCounter(database.reader)).toBe(before + after)
+  }, 60_000)
+
+  test('is gone when the database is closed, and the file is whole', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place, { limits })
+    await write(database, 'n', (written) => written < 1_000)
+    await database.close()
+    expect(existsSync(`${place.path}-wal`)).toBe(false)
+    expect(integrityOf(place.path)).toBe('ok')
+  })
+
+  test('is still shortened after the thread that does it has died', async () => {
+    await using place = await createPlace('sqlite')
+    const path = join(place.path, '..', 'gone.db')
+    const logs: number[] = []
+    const first = SqliteDatabase.open(path)
+    await first.migrate()
+    const program = `data:text/javascript,throw new Error('no thread')`
+    const checkpointer = new SqliteCheckpointer(path, 20, (count) => logs.push(count), {
+      program: new URL(program),
+    })
+    await expect.poll(() => logs.length, { timeout: 15_000 }).toBeGreaterThan(2)
+    await checkpointer.close()
+    await first.close()
+    // No thread to do it: the writer is told to, again and again.
+    expect(new Set(logs)).toEqual(new Set([Number.POSITIVE_INFINITY]))
+  })
+})
+
+test('R9: a check of a database whose file is damaged is unavailable', async () => {
+  await using place = await createPlace('sqlite')
+  const database = await openLedger(place)
+  await database.check()
+  await database.close()
+  writeFileSync(place.path, Buffer.alloc(8_192, 0xff))
+  expect(() => place.open()).toThrow(expect.objectContaining({ failure: 'unavailable' }))
+})
