@@ -400,10 +400,10 @@ describe.each(engines)('values on %s', (engine) => {
       place: expect.stringContaining('platform_value'),
     })
     await database.transaction((queries) => queries.run(insertRepository, { id: '1' }))
-    const byExpression = database.transaction((q) => q.run(insertRepository, { id: '2' }))
-    await expect(byExpression).rejects.toMatchObject({
+    const byPartialIndex = database.transaction((q) => q.run(insertRepository, { id: '2' }))
+    await expect(byPartialIndex).rejects.toMatchObject({
       failure: 'taken',
-      place: expect.stringContaining('token_repository_name'),
+      place: expect.stringContaining('token_repository'),
     })
   })
 

@@ -286,7 +286,7 @@ export interface OtpAssignmentTable {
   updated_at: number
 }
 
-/** One-time links to a token's credential. */
+/** One-time links to a token's credential; an assignment has one at most. */
 export interface DownloadTicketTable {
   tenant_id: string
   /** SHA-256 of the ticket, hex. */

@@ -33,16 +33,6 @@ const findRoot = statement((db, p: { tenantId: string; name: string }) =>
     .where('parent_id', 'is', null),
 )
 
-const listNamed = statement((db, p: { tenantId: string; name: string; limit: number }) =>
-  db
-    .selectFrom('token_repository')
-    .selectAll()
-    .where('tenant_id', '=', p.tenantId)
-    .where('name', '=', p.name)
-    .orderBy('id')
-    .limit(p.limit),
-)
-
 const list = statement((db, p: { tenantId: string; afterId: string; limit: number }) =>
   db
     .selectFrom('token_repository')
@@ -96,11 +86,6 @@ export class RepositoryStore {
   async findDefault(tenantId: string): Promise<TokenRepository | undefined> {
     const row = await this.#queries.first(findRoot, { tenantId, name: defaultRepositoryName })
     return row && asRepository(row)
-  }
-
-  /** All of one name, whatever their parents; in order of id. */
-  async listNamed(tenantId: string, name: string, limit: number): Promise<TokenRepository[]> {
-    return (await this.#queries.all(listNamed, { tenantId, name, limit })).map(asRepository)
   }
 
   /** In order of id, beginning behind `afterId` (empty: at the first). */

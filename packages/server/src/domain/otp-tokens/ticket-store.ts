@@ -13,16 +13,26 @@ export interface Ticket {
   readonly state: TicketState
 }
 
-const insert = statement((db, p: Omit<Ticket, 'state'> & { nowMs: number }) =>
-  db.insertInto('download_ticket').values({
-    tenant_id: p.tenantId,
-    ticket_hash: p.ticketHash,
-    token_id: p.tokenId,
-    user_id: p.userId,
-    expires_at: p.expiresAtMs,
-    state: 'OPEN',
-    created_at: p.nowMs,
-  }),
+const put = statement((db, p: Omit<Ticket, 'state'> & { nowMs: number }) =>
+  db
+    .insertInto('download_ticket')
+    .values({
+      tenant_id: p.tenantId,
+      ticket_hash: p.ticketHash,
+      token_id: p.tokenId,
+      user_id: p.userId,
+      expires_at: p.expiresAtMs,
+      state: 'OPEN',
+      created_at: p.nowMs,
+    })
+    .onConflict((former) =>
+      former.columns(['tenant_id', 'token_id', 'user_id']).doUpdateSet({
+        ticket_hash: p.ticketHash,
+        expires_at: p.expiresAtMs,
+        state: 'OPEN',
+        created_at: p.nowMs,
+      }),
+    ),
 )
 
 const find = statement((db, p: { ticketHash: string }) =>
@@ -64,7 +74,7 @@ const removeOfToken = statement((db, p: { tenantId: string; tokenId: string }) =
     .where('token_id', '=', p.tokenId),
 )
 
-/** Tickets: at most one row for each assignment. */
+/** Tickets, at most one for each assignment. */
 export class TicketStore {
   readonly #queries: Queries
 
@@ -74,8 +84,7 @@ export class TicketStore {
 
   /** Takes the place of the assignment's former ticket, whatever became of that. */
   async replace(ticket: Omit<Ticket, 'state'>, nowMs: number): Promise<void> {
-    await this.removeOfAssignment(ticket)
-    await this.#queries.run(insert, { ...ticket, nowMs })
+    await this.#queries.run(put, { ...ticket, nowMs })
   }
 
   /** Its bearer names no tenant: the hash of 256 random bits names one ticket of the whole server. */

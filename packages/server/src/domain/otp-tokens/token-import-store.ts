@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Queries } from '#storage/queries.ts'
 import type { OtpFactorTable, OtpTokenTable } from '#storage/schema.ts'
 import { dynamicStatement, nothing, statement, type Value } from '#storage/statement.ts'
@@ -71,7 +72,7 @@ export class TokenImportStore {
     this.#queries = queries
   }
 
-  /** Which of these serials the product has. */
+  /** Which of these serials the product has; the event loop gets its turns in between. */
   async listTaken(
     tenantId: string,
     productId: string,
@@ -89,6 +90,7 @@ export class TokenImportStore {
           .where('product_id', '=', productId),
       )
       for (const { serial } of await this.#queries.all(search, nothing)) taken.add(serial)
+      await nextTurn()
     }
     return taken
   }

@@ -92,11 +92,19 @@ export class TokenListStore {
         .orderBy('t.id')
         .limit(count)
       if (untilId !== undefined) query = query.where('t.id', '<=', untilId)
-      if (serial !== undefined) query = query.where('t.serial', '=', serial)
       if (type !== undefined) query = query.where('t.type', '=', type)
       if (status !== undefined) query = query.where('t.status', '=', status)
+      // Not correlated, so that both engines begin with the few ids.
+      if (serial !== undefined) {
+        query = query.where('t.id', 'in', (eb) =>
+          eb
+            .selectFrom('otp_token as s')
+            .select('s.id')
+            .where('s.tenant_id', '=', tenantId)
+            .where('s.serial', '=', serial),
+        )
+      }
       if (userId !== undefined) {
-        // Not correlated, so that both engines begin with the user's few assignments.
         query = query.where('t.id', 'in', (eb) =>
           eb
             .selectFrom('otp_assignment as a')

@@ -14,7 +14,7 @@ export const purgedTables: {
   trusted_issuer: ['id'],
   tenant_key: ['version', 'master_key_id'],
   signing_key: ['kid'],
-  download_ticket: ['ticket_hash'],
+  download_ticket: ['token_id', 'user_id'],
   otp_assignment: ['token_id', 'user_id'],
   otp_factor: ['token_id'],
   otp_token: ['id'],

@@ -150,7 +150,8 @@ export function foundation({ text, integer, bytes, tableOptions }: ColumnTypes):
       parent_id ${text}, domain ${text}, created_at ${integer} not null,
       primary key (tenant_id, id)`,
     ),
-    "create unique index token_repository_name on token_repository (tenant_id, name, coalesce(parent_id, ''))",
+    'create unique index token_repository_root on token_repository (tenant_id, name) where parent_id is null',
+    'create unique index token_repository_child on token_repository (tenant_id, parent_id, name) where parent_id is not null',
     table(
       'otp_token',
       `
@@ -191,10 +192,9 @@ export function foundation({ text, integer, bytes, tableOptions }: ColumnTypes):
       tenant_id ${text} not null, ticket_hash ${text} not null, token_id ${text} not null,
       user_id ${text} not null, expires_at ${integer} not null, state ${text} not null,
       created_at ${integer} not null,
-      primary key (tenant_id, ticket_hash)`,
+      primary key (tenant_id, token_id, user_id)`,
     ),
     'create unique index download_ticket_hash on download_ticket (ticket_hash)',
-    'create index download_ticket_assignment on download_ticket (tenant_id, token_id, user_id)',
 
     table(
       'journal_queue',
