@@ -35,6 +35,8 @@ export interface ApiRequest {
 export interface PlatformApi extends AsyncDisposable {
   readonly app: App
   readonly clock: TestClock
+  /** Where it listens. */
+  readonly origin: string
   /** Secret of the first administrator. */
   readonly adminSecret: string
   /** Calls an operation and holds the reply against the contract. @param target method and path. */
@@ -74,6 +76,7 @@ export async function createPlatformApi(env: Record<string, string> = {}): Promi
   const api: PlatformApi = {
     app,
     clock,
+    origin,
     adminSecret,
     async call(target, { as = adminSecret, headers = {}, body, form, address } = {}) {
       const [method = '', path = ''] = target.split(' ')
@@ -96,7 +99,7 @@ export async function createPlatformApi(env: Record<string, string> = {}): Promi
       return {
         status,
         headers: received,
-        body: text === '' ? undefined : (JSON.parse(text) as Json),
+        body: text === '' ? undefined : JSON.parse(text),
       }
     },
     async createTenant(id) {

@@ -26,8 +26,8 @@ export interface PresentedCredentials {
 /** Who a credential stands for. */
 export interface Principal {
   readonly caller: Caller
-  /** Names the secret behind the credential; undefined for a certificate. */
-  readonly secretRef: string | undefined
+  /** Hash of the secret that was shown; undefined for what is no secret. */
+  readonly secretHash: string | undefined
 }
 
 /** A presentation as it was looked up: whose it is, or might be, and why it does not count. */
@@ -36,7 +36,8 @@ export interface Finding {
   readonly refusal?: RefusalReason | undefined
   /** Of the account; of an access token those that both have. */
   readonly scopes: readonly Scope[]
-  readonly secretRef?: string | undefined
+  /** Of the secret that was shown. */
+  readonly secretHash?: string
   /** What an access token says. */
   readonly claims?: AccessTokenClaims
 }
@@ -88,18 +89,14 @@ export class Authenticator {
 
   /** As {@link authenticate}, for those who give out access tokens. */
   async identify(presented: PresentedCredentials, origin: Origin): Promise<Principal> {
-    const lookups = this.#lookupsOf(presented)
-    if (lookups.length === 0) throw unauthenticated()
+    if (Object.values(presented).every((shown) => shown === undefined)) throw unauthenticated()
     this.#limiter.requireRoom(origin.address)
-    const findings: Finding[] = []
-    for (const lookUp of lookups) {
-      const finding = await lookUp()
-      if (finding !== undefined) findings.push(finding)
-    }
+    const looked = await this.#lookUp(presented)
+    const findings = looked.filter((finding) => finding !== undefined)
     const nowMs = this.#clock()
     const [first] = findings
     const isAccepted =
-      findings.length === lookups.length &&
+      findings.length === looked.length &&
       findings.every(
         (finding) =>
           finding.credential.accountId === first?.credential.accountId &&
@@ -107,7 +104,7 @@ export class Authenticator {
       )
     if (first === undefined || !isAccepted) return this.#refuse(findings, origin, nowMs)
     this.#usage.note(first.credential, nowMs)
-    return { caller: callerOf(first.credential, findings, origin), secretRef: first.secretRef }
+    return { caller: callerOf(first.credential, findings, origin), secretHash: first.secretHash }
   }
 
   /**
@@ -122,16 +119,17 @@ export class Authenticator {
     return this.#refusalOf(finding, anywhere, this.#clock()) === undefined ? finding : undefined
   }
 
-  #lookupsOf(presented: PresentedCredentials): (() => Promise<Finding | undefined>)[] {
+  /** One entry for each presentation; undefined where nobody has such a credential. */
+  async #lookUp(presented: PresentedCredentials): Promise<readonly (Finding | undefined)[]> {
     const { bearer, apiKey, basic, certificateThumbprint } = presented
-    const lookups: (() => Promise<Finding | undefined>)[] = []
-    if (bearer !== undefined) lookups.push(() => this.#findBearer(bearer))
-    if (apiKey !== undefined) lookups.push(() => this.#findSecret(apiKey))
-    if (basic !== undefined) lookups.push(() => this.#findBasic(basic))
+    const findings: (Finding | undefined)[] = []
+    if (bearer !== undefined) findings.push(await this.#findBearer(bearer))
+    if (apiKey !== undefined) findings.push(await this.#findSecret(apiKey))
+    if (basic !== undefined) findings.push(await this.#findBasic(basic))
     if (certificateThumbprint !== undefined) {
-      lookups.push(() => this.#findCertificate(certificateThumbprint))
+      findings.push(await this.#findCertificate(certificateThumbprint))
     }
-    return lookups
+    return findings
   }
 
   #findBearer(bearer: string): Promise<Finding | undefined> {
@@ -179,7 +177,6 @@ export class Authenticator {
     return {
       credential,
       scopes: intersect(claims.scopes, credential.scopes),
-      secretRef,
       claims,
       refusal: isAlive ? undefined : 'secret_replaced',
     }
@@ -187,14 +184,10 @@ export class Authenticator {
 
   #compareSecret(credential: Credential, hash: string): Finding {
     const fits = this.#hashesOf(credential).some((valid) => secretsEqual(valid, hash))
-    const { previousSecretHash } = credential
+    const { scopes, previousSecretHash } = credential
+    if (fits) return { credential, scopes, secretHash: hash }
     const wasValid = previousSecretHash !== null && secretsEqual(previousSecretHash, hash)
-    return {
-      credential,
-      scopes: credential.scopes,
-      secretRef: secretRefOf(hash),
-      refusal: fits ? undefined : wasValid ? 'secret_replaced' : 'wrong_secret',
-    }
+    return { credential, scopes, refusal: wasValid ? 'secret_replaced' : 'wrong_secret' }
   }
 
   /** Of the secrets that are valid now. */

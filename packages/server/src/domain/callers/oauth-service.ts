@@ -1,6 +1,6 @@
 import type { JWK } from 'jose'
 import { DomainError } from '../errors.ts'
-import { type AccessTokens, accessTokenLifeSeconds } from './access-tokens.ts'
+import { type AccessTokens, accessTokenLifeSeconds, secretRefOf } from './access-tokens.ts'
 import type { Authenticator, Principal } from './authenticator.ts'
 import type { Caller } from './caller.ts'
 import { scopes as allScopes, expandScopes, type Scope } from './scopes.ts'
@@ -46,10 +46,10 @@ export class OauthService {
    * @throws DomainError `not_grantable` for a scope that the account does not have, or that does not exist.
    */
   async issue(
-    { caller, secretRef }: Principal,
+    { caller, secretHash }: Principal,
     requested: readonly string[] | undefined,
   ): Promise<IssuedToken> {
-    if (caller.id === null || secretRef === undefined) {
+    if (caller.id === null || secretHash === undefined) {
       throw new DomainError('unauthenticated', 'Only a secret can be exchanged for a token.')
     }
     const scopes = requested === undefined ? caller.granted : requestedScopes(caller, requested)
@@ -57,7 +57,7 @@ export class OauthService {
       accountId: caller.id,
       tenantId: caller.tenantId,
       scopes,
-      secretRef,
+      secretRef: secretRefOf(secretHash),
     })
     return { accessToken, expiresInSeconds: accessTokenLifeSeconds, scopes }
   }

@@ -4,10 +4,11 @@ import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../paging.ts'
 import { type Storage, type Stores, takenKey } from '../storage.ts'
-import { platformValueNames } from '../tenants/platform-bootstrap.ts'
 import { isPlainId } from '../tenants/tenant.ts'
 import type { IdSource } from '../ulid.ts'
-import { Caller, platformTenantId } from './caller.ts'
+import { reportAccount } from './account-report.ts'
+import { type BootstrapRule, ensureAdministrator, keepAdministrator } from './administrators.ts'
+import type { Caller } from './caller.ts'
 import {
   bootstrapAccountId,
   faultsOf,
@@ -15,7 +16,6 @@ import {
   type ServiceAccount,
   type ServiceAccountChanges,
 } from './service-account.ts'
-import { noSecretHash } from './service-account-store.ts'
 
 const graceSecondsMax = 86_400
 
@@ -91,7 +91,7 @@ export class ServiceAccountService {
       this.#storage.transaction(async (stores) => {
         if (tenantId !== null) await requireTenant(stores, caller, tenantId)
         await stores.serviceAccounts.insert(account, sha256Hex(secret))
-        await report(stores, caller, 'service-account.created', account, {
+        await reportAccount(stores, caller, 'service-account.created', account, {
           scopes: account.scopes,
           enabled: account.enabled,
         })
@@ -171,9 +171,9 @@ export class ServiceAccountService {
         const nowMs = this.#clock()
         const present = visible(await stores.serviceAccounts.find(id), caller)
         if (changes.scopes !== undefined) requireGrant(caller, present.tenantId, changes.scopes)
-        await this.#keepAdministrator(stores, present, { ...present, ...defined(changes) }, nowMs)
+        await keepAdministrator(stores, present, { ...present, ...defined(changes) }, this.#rule())
         if (!(await stores.serviceAccounts.update(present, changes, nowMs))) throw notFound()
-        await report(stores, caller, 'service-account.updated', present, {
+        await reportAccount(stores, caller, 'service-account.updated', present, {
           members: Object.keys(defined(changes)).sort(),
           ...(changes.scopes === undefined ? {} : { scopes: changes.scopes }),
           ...(changes.enabled === undefined ? {} : { enabled: changes.enabled }),
@@ -188,9 +188,9 @@ export class ServiceAccountService {
     caller.require('tenant:write')
     await this.#storage.transaction(async (stores) => {
       const present = visible(await stores.serviceAccounts.find(id), caller)
-      await this.#keepAdministrator(stores, present, undefined, this.#clock())
+      await keepAdministrator(stores, present, undefined, this.#rule())
       if (!(await stores.serviceAccounts.remove(present))) throw notFound()
-      await report(stores, caller, 'service-account.deleted', present, {})
+      await reportAccount(stores, caller, 'service-account.deleted', present)
     })
   }
 
@@ -227,7 +227,7 @@ export class ServiceAccountService {
       if (!isRotated) {
         throw new DomainError('state_conflict', 'The secret was replaced at the same moment.')
       }
-      await report(stores, caller, 'service-account.secret-rotated', present, {
+      await reportAccount(stores, caller, 'service-account.secret-rotated', present, {
         graceSeconds: graceMs / 1000,
       })
       return { ...present, updatedAtMs: nowMs, secretRotatedAtMs: nowMs }
@@ -242,108 +242,20 @@ export class ServiceAccountService {
    */
   async ensureAdministrator(): Promise<AccountWithSecret | undefined> {
     const secret = newApiSecret(this.#randomness)
-    const ulid = this.#nextId()
-    return this.#storage.transaction(async (stores) => {
-      const nowMs = this.#clock()
-      const { serviceAccounts, platformValues } = stores
-      await platformValues.lock(administratorsKey)
-      const present = await serviceAccounts.find(bootstrapAccountId)
-      const trustedId = this.#trustedId
-      const isSafe = await serviceAccounts.hasAdministrator({ trustedId, nowMs })
-      if (isSafe && (present !== undefined || !this.#hasAdminToken)) return undefined
-      const account = present ?? bootstrapAccount(ulid, nowMs)
-      if (present === undefined) {
-        await serviceAccounts.insert(account, noSecretHash + ulid)
-        await report(stores, Caller.system(), 'service-account.created', account, {
-          scopes: account.scopes,
-          enabled: true,
-        })
-      } else {
-        await this.#revive(stores, account, nowMs)
-      }
-      if (this.#hasAdminToken) return undefined
-      const seenHash = (await serviceAccounts.findSecretHash(account)) ?? ''
-      await serviceAccounts.rotateSecret(account, {
-        seenHash,
-        secretHash: sha256Hex(secret),
-        previousValidUntilMs: null,
-        nowMs,
-      })
-      return { account, secret }
-    })
+    const fresh = { ulid: this.#nextId(), secretHash: sha256Hex(secret) }
+    const account = await this.#storage.transaction((stores) =>
+      ensureAdministrator(stores, fresh, this.#rule()),
+    )
+    return account && { account, secret }
   }
 
-  /** Nobody else can administer: the first account gets its rights back. */
-  async #revive(stores: Stores, account: ServiceAccount, nowMs: number): Promise<void> {
-    const scopes = [...new Set([...account.scopes, 'platform:admin' as const])]
-    const changes = { scopes, enabled: true, expiresAtMs: null, allowedAddresses: [] }
-    await stores.serviceAccounts.update(account, changes, nowMs)
-    await report(stores, Caller.system(), 'service-account.updated', account, {
-      members: Object.keys(changes).sort(),
-      scopes,
-      enabled: true,
-    })
-  }
-
-  /**
-   * @param after the account as it will be; undefined: gone.
-   * @throws DomainError `state_conflict` when no enabled platform administrator would be left.
-   */
-  async #keepAdministrator(
-    { serviceAccounts, platformValues }: Stores,
-    before: ServiceAccount,
-    after: ServiceAccount | undefined,
-    nowMs: number,
-  ): Promise<void> {
-    if (before.tenantId !== null || (after !== undefined && isAdministrator(after, nowMs))) return
-    // Two administrators that disable each other at the same moment: the second one waits here and looks again.
-    await platformValues.lock(administratorsKey)
-    const trustedId = this.#trustedId
-    const rest = { exceptId: before.id, trustedId, nowMs }
-    if (await serviceAccounts.hasAdministrator(rest)) return
-    const all = { trustedId, nowMs }
-    if (!(await serviceAccounts.hasAdministrator(all))) return
-    throw new DomainError('state_conflict', 'The last platform administrator must stay.')
-  }
-
-  /** The account whose secret is in the configuration. */
-  get #trustedId(): string | undefined {
-    return this.#hasAdminToken ? bootstrapAccountId : undefined
+  #rule(): BootstrapRule {
+    return { hasAdminToken: this.#hasAdminToken, nowMs: this.#clock() }
   }
 
   #isConfigured({ id, tenantId }: ServiceAccount): boolean {
     return this.#hasAdminToken && tenantId === null && id === bootstrapAccountId
   }
-}
-
-const administratorsKey = {
-  tenantId: platformTenantId,
-  name: platformValueNames.administrators,
-}
-
-function bootstrapAccount(ulid: string, nowMs: number): ServiceAccount {
-  return {
-    id: bootstrapAccountId,
-    ulid,
-    tenantId: null,
-    description: 'First administrator',
-    scopes: ['platform:admin'],
-    enabled: true,
-    expiresAtMs: null,
-    allowedAddresses: [],
-    certificateThumbprints: [],
-    createdAtMs: nowMs,
-    updatedAtMs: nowMs,
-    secretRotatedAtMs: nowMs,
-    lastUsedAtMs: null,
-  }
-}
-
-function isAdministrator(account: ServiceAccount, nowMs: number): boolean {
-  const { enabled, scopes, expiresAtMs } = account
-  return (
-    enabled && scopes.includes('platform:admin') && (expiresAtMs === null || expiresAtMs > nowMs)
-  )
 }
 
 function visible(account: ServiceAccount | undefined, caller: Caller): ServiceAccount {
@@ -408,18 +320,5 @@ function sortedUnique(texts: readonly string[]): string[] {
 }
 
 function defined(changes: ServiceAccountChanges): Partial<ServiceAccount> {
-  return Object.fromEntries(
-    Object.entries(changes).filter(([, value]) => value !== undefined),
-  ) as Partial<ServiceAccount>
-}
-
-async function report(
-  { journal }: Stores,
-  caller: Caller,
-  action: string,
-  { id, tenantId }: ServiceAccount,
-  detail: { [name: string]: string | number | boolean | readonly string[] },
-): Promise<void> {
-  const target = { type: 'service-account', id }
-  await journal.append(caller, tenantId ?? platformTenantId, { action, target, detail })
+  return Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined))
 }

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { basic, createPlatformApi, type PlatformApi } from '#test/support/platform-api.ts'
 
@@ -295,6 +297,28 @@ describe('credentials over HTTP', () => {
     ]) {
       const { status, body } = await get(headers)
       expect([status, body.code]).toEqual([401, 'unauthenticated'])
+    }
+  })
+
+  test('401 when a credential header comes twice, even with the same value', async () => {
+    const secret = await api.createAccount('acme', ['tenant:read'], 'cred-twice')
+    const statusOf = async (headers: readonly string[]) => {
+      const sent = request(`${api.origin}/api/v1/tenants/acme`, {
+        headers: ['Host', 'countersign.test', ...headers],
+      }).end()
+      const [response] = (await once(sent, 'response')) as [IncomingMessage]
+      response.resume()
+      return response.statusCode
+    }
+    const bearer = ['Authorization', `Bearer ${secret}`]
+    expect(await statusOf(bearer)).toBe(200)
+    for (const headers of [
+      [...bearer, ...bearer],
+      [...bearer, 'Authorization', 'Bearer csk_other'],
+      ['X-Api-Key', secret, 'X-Api-Key', secret],
+      ['X-Api-Key', 'csk_other', 'X-Api-Key', secret],
+    ]) {
+      expect(await statusOf(headers)).toBe(401)
     }
   })
 })

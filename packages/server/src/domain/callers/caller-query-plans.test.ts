@@ -1,0 +1,78 @@
+import { DatabaseSync } from 'node:sqlite'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { columnTypes } from '#storage/dialect.ts'
+import { migrationsAfter } from '#storage/migrations/list.ts'
+import {
+  createReadyTestCore,
+  platformAdmin,
+  type TestCore,
+  testCaller,
+} from '#test/support/core.ts'
+
+const thumbprint = 'ab'.repeat(32)
+const origin = { address: '127.0.0.1', surface: 'native', requestId: null } as const
+const admin = testCaller('acme', ['tenant:write'])
+/** Reads a table from end to end, or sorts what it has read. */
+const grows = /^SCAN (?!CONSTANT)|TEMP B-TREE/
+
+let core: TestCore
+let secret: string
+const seen: string[] = []
+const schema = new DatabaseSync(':memory:')
+
+beforeAll(async () => {
+  core = await createReadyTestCore({
+    observer: { observeDatabase() {}, statementRun: (sql) => seen.push(sql) },
+  })
+  await core.tenants.create(platformAdmin, { id: 'acme', name: 'A bank' })
+  const made = await core.serviceAccounts.create(admin, {
+    id: 'gateway',
+    scopes: ['verify'],
+    certificateThumbprints: [thumbprint],
+  })
+  secret = made.secret
+  for (const migration of migrationsAfter(0)) {
+    for (const sql of migration.statements(columnTypes.sqlite)) schema.exec(sql)
+  }
+})
+afterAll(() => core[Symbol.asyncDispose]())
+
+async function plansOf(work: () => Promise<unknown>): Promise<string[]> {
+  seen.length = 0
+  await work()
+  return seen.flatMap((sql) =>
+    schema
+      .prepare(`explain query plan ${sql}`)
+      .all()
+      .map(({ detail }) => String(detail)),
+  )
+}
+
+test.each<[string, () => Promise<unknown>]>([
+  ['a secret', () => core.authenticator.authenticate({ bearer: secret }, origin)],
+  [
+    'an unknown secret',
+    () => core.authenticator.authenticate({ bearer: 'csk_x' }, origin).catch(() => {}),
+  ],
+  ['Basic', () => core.authenticator.authenticate({ basic: { id: 'gateway', secret } }, origin)],
+  [
+    'a certificate',
+    () => core.authenticator.authenticate({ certificateThumbprint: thumbprint }, origin),
+  ],
+])('authentication by %s follows an index', async (_name, work) => {
+  const plans = await plansOf(work)
+  expect(plans.length).toBeGreaterThan(0)
+  expect(plans.filter((plan) => grows.test(plan))).toEqual([])
+})
+
+test.each<[string, () => Promise<unknown>]>([
+  ['tenants', () => core.tenants.list(platformAdmin, { limit: 1 })],
+  ['accounts of a tenant', () => core.serviceAccounts.list(admin, { limit: 1 })],
+  ['accounts of all tenants', () => core.serviceAccounts.list(platformAdmin, { limit: 1 })],
+  ['issuers', () => core.trustedIssuers.list(admin, 'acme', { limit: 1 })],
+])('a page of %s comes in the order of an index', async (_name, work) => {
+  const plans = await plansOf(work)
+  const sorted = plans.filter((plan) => plan.includes('TEMP B-TREE'))
+  const whole = plans.filter((plan) => plan.startsWith('SCAN') && !plan.includes('USING'))
+  expect([...sorted, ...whole]).toEqual([])
+})
