@@ -36,6 +36,8 @@ export class SqliteCheckpointer {
     clearTimeout(this.#restart)
     const worker = this.#worker
     if (worker === undefined) return
+    // Whoever waits for this must see its end, even if nothing else keeps the process alive.
+    worker.ref()
     const ended = new Promise((resolve) => worker.once('exit', resolve))
     worker.postMessage('close')
     await Promise.race([ended, sleep(closeMsMax, undefined, { ref: false })])

@@ -30,6 +30,8 @@ export class Child {
       env: { ...process.env, NODE_OPTIONS: '' },
     })
     this.process = child
+    // A program that has ended already hears no more; how it ended is what counts.
+    child.stdin.on('error', () => {})
     const reader = createInterface({ input: child.stdout })
     reader.on('line', (line) => {
       this.lines.push(line)

@@ -1,13 +1,16 @@
 /**
- * Enters rows without end, several at a time: `writer.ts URL PREFIX CONCURRENCY`. Prints `ready`, then every entry whose
- * transaction was acknowledged as `+name`, every one that failed as `-name reason`. Ends when its input ends.
+ * Enters rows without end, several at a time: `writer.ts URL PREFIX CONCURRENCY`. Begins when told anything; prints
+ * `ready`, then every entry whose transaction was acknowledged as `+name`, every one that failed as `-name reason`. Ends
+ * when its input ends.
  */
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openDatabase } from '#storage/database.ts'
 import { StorageError } from '#storage/queries.ts'
 import { enter, openCounter } from '../ledger.ts'
 
 const [url = '', prefix = '', concurrency = '1'] = process.argv.slice(2)
+await once(process.stdin, 'data')
 const database = openDatabase(url)
 await database.migrate()
 await database.transaction((queries) => openCounter(queries))
