@@ -1,3 +1,4 @@
+import { secretsEqual } from '#custody/secrets.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Stores } from '../storage.ts'
 import {
@@ -40,7 +41,7 @@ export async function applyChanges(
     ...(validity.expiresAtMs !== assignment.expiresAtMs && { expiresAtMs: validity.expiresAtMs }),
     ...(usageLimit !== undefined && usageLimit !== assignment.usageLimit && { usageLimit }),
     ...(priority !== undefined && priority !== assignment.priority && { priority }),
-    ...(pinHash !== undefined && pinHash !== assignment.pinHash && { pinHash }),
+    ...(pinHash !== undefined && !areSame(pinHash, assignment.pinHash) && { pinHash }),
   }
   const changed = Object.keys(differing).map((name) => memberNames[name] ?? name)
   if (changed.length > 0) {
@@ -78,6 +79,10 @@ const memberNames: Readonly<Record<string, string>> = {
   startsAtMs: 'startsAt',
   expiresAtMs: 'expiresAt',
   pinHash: 'pin',
+}
+
+function areSame(one: string | null, other: string | null): boolean {
+  return one === null || other === null ? one === other : secretsEqual(one, other)
 }
 
 /** A lock that would end by itself becomes one that does not. */

@@ -79,6 +79,23 @@ describe.each(engines)('enrolment on %s', (engine) => {
     expect(created.filter(({ detail }) => detail.serial === `race-${engine}`)).toHaveLength(1)
   })
 
+  test('R8: twenty enrolments for one user at once all end whole', async () => {
+    const { read } = bench.core.storage
+    const made = await Promise.all(
+      Array.from({ length: 20 }, () => enrol(bench.admin, tenantId, { user: { id: 'mjones' } })),
+    )
+    expect(new Set(made.map(({ token }) => token.serial)).size).toBe(20)
+    const records = await bench.journal()
+    for (const { token } of made) {
+      expect(await read.factors.find(tenantId, token.id)).toBeDefined()
+      expect(await read.otpTokens.findSealedSecret(tenantId, token.id)).toBeDefined()
+      expect(await read.assignments.listOfToken(tenantId, token.id)).toMatchObject([
+        { userId: 'mjones', isOwner: true },
+      ])
+      expect(records.filter(({ target }) => target?.id === token.id)).toHaveLength(2)
+    }
+  })
+
   test('a given secret is kept bit by bit, whatever its encoding', async () => {
     const { token, provisioning } = await enrol(bench.admin, tenantId, {
       type: 'HOTP',

@@ -40,7 +40,7 @@ describe.each(engines)('export on %s', (engine) => {
     expect([exportedCount, omittedCount]).toEqual([2, 0])
     expect(text).not.toContain(Buffer.from(rfcSecretHex, 'hex').toString('base64'))
 
-    const report = await bench.imports.import(bench.stranger, 'other', {
+    const report = await bench.imports.importFile(bench.stranger, 'other', {
       file: { text, format: 'PSKC', encoding: 'HEX', ...secret },
       product: generic('HOTP'),
       duplicates: 'REJECT',
@@ -52,7 +52,7 @@ describe.each(engines)('export on %s', (engine) => {
       const { serial, algorithm, digits, counter, description } = tokens[index] ?? {}
       expect(copy).toMatchObject({ serial, algorithm, digits, counter, description })
     }
-    const wrong = bench.imports.import(bench.stranger, 'other', {
+    const wrong = bench.imports.importFile(bench.stranger, 'other', {
       file: { text, format: 'PSKC', encoding: 'HEX', password: 'another one entirely' },
       product: generic('HOTP'),
       duplicates: 'SKIP',
@@ -64,7 +64,7 @@ describe.each(engines)('export on %s', (engine) => {
   test('a product’s tokens, each on record; imported ones stay here', async () => {
     const product = { manufacturerCode: 'DN', productCode: 'MT' }
     const made = await bench.addToken({ product, type: 'TOTP' })
-    await bench.imports.import(bench.admin, tenantId, {
+    await bench.imports.importFile(bench.admin, tenantId, {
       file: {
         text: `serial number,secret key\n1001,${rfcSecretHex}`,
         format: 'CSV',

@@ -47,7 +47,7 @@ describe.each(engines)('import on %s', (engine) => {
   afterAll(() => bench[Symbol.asyncDispose]())
 
   const importText = (text: string, request: Partial<Omit<ImportRequest, 'file'>> = {}) =>
-    bench.imports.import(bench.admin, tenantId, {
+    bench.imports.importFile(bench.admin, tenantId, {
       file: { text, format: 'AUTO', encoding: 'HEX' },
       duplicates: 'REJECT',
       dryRun: false,
@@ -229,13 +229,15 @@ describe.each(engines)('import on %s', (engine) => {
     )
     const file = { text, format: 'AUTO', encoding: 'HEX' } as const
     const request: ImportRequest = { file, product: safeId, duplicates: 'REJECT', dryRun: true }
-    await expect(bench.imports.import(bench.reader, tenantId, request)).rejects.toMatchObject({
+    await expect(bench.imports.importFile(bench.reader, tenantId, request)).rejects.toMatchObject({
       code: 'forbidden',
     })
-    await expect(bench.imports.import(bench.stranger, tenantId, request)).rejects.toMatchObject({
-      code: 'tenant_not_found',
-    })
-    const theirs = await bench.imports.import(bench.stranger, 'other', {
+    await expect(bench.imports.importFile(bench.stranger, tenantId, request)).rejects.toMatchObject(
+      {
+        code: 'tenant_not_found',
+      },
+    )
+    const theirs = await bench.imports.importFile(bench.stranger, 'other', {
       ...request,
       dryRun: false,
     })

@@ -98,7 +98,11 @@ export class ImportService {
    * @throws DomainError `forbidden`, `tenant_not_found`, `product_not_found`, `repository_not_found`; `invalid_request`
    *   when neither file nor request names a product, or they disagree; and as `parseSeedFile` for the file as a whole.
    */
-  async import(caller: Caller, tenantId: string, request: ImportRequest): Promise<ImportReport> {
+  async importFile(
+    caller: Caller,
+    tenantId: string,
+    request: ImportRequest,
+  ): Promise<ImportReport> {
     requireTokenAdmin(caller, tenantId)
     const { duplicates, dryRun } = request
     const { read } = this.#storage
@@ -134,7 +138,7 @@ export class ImportService {
    * Imports a file of any length in little memory: 500 entries at a time, each batch whole or not at all, with a journal
    * record of its own. After an error the batches before it stay; with `SKIP` the import can be run again.
    *
-   * @throws DomainError as `import`; `import_rejected` for a bad entry; whatever `entries` throws.
+   * @throws DomainError as `importFile`; `import_rejected` for a bad entry; whatever `entries` throws.
    */
   async importStream(
     caller: Caller,

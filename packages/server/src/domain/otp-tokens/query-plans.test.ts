@@ -53,7 +53,12 @@ test('no statement about tokens reads a tenant from end to end', async () => {
     encoding: 'HEX',
   } as const
   const product = { manufacturerCode: 'DN', productCode: 'ST' }
-  await bench.imports.import(admin, tenantId, { file, product, duplicates: 'SKIP', dryRun: false })
+  await bench.imports.importFile(admin, tenantId, {
+    file,
+    product,
+    duplicates: 'SKIP',
+    dryRun: false,
+  })
   await bench.assignments.delete(admin, tenantId, held)
   await bench.tokens.delete(admin, tenantId, id)
 

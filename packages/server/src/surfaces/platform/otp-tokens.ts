@@ -51,7 +51,7 @@ export const importOtpTokens: Endpoint<'importOtpTokens'> = async ({
   const { duplicates = 'REJECT', dryRun = false } = body
   const file = { text, format, encoding, key, password }
   const request = { file, product, duplicates, dryRun }
-  const report = await core.imports.import(caller, params.tenantId, request)
+  const report = await core.imports.importFile(caller, params.tenantId, request)
   if (report.failed > 0 && !dryRun) throw importRejected(report.entries)
   return { status: 200, body: { ...report, entries: [...report.entries] } }
 }

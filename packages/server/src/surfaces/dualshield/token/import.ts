@@ -22,7 +22,7 @@ export const tokenImport: Endpoint<'tokenImport'> = async ({ core, caller, body 
       ? undefined
       : await findRepository(agent, 'attrs.repository', repository)
   try {
-    const report = await core.imports.import(caller, tenantOf(caller), {
+    const report = await core.imports.importFile(caller, tenantOf(caller), {
       file: {
         text: data,
         format: attrs.format ?? 'AUTO',
