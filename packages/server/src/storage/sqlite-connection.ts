@@ -82,6 +82,10 @@ export class SqliteConnection implements Queries {
     return this.#db.prepare(sql).get()
   }
 
+  rows(sql: string): Record<string, unknown>[] {
+    return this.#db.prepare(sql).all()
+  }
+
   async all<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
     return this.allNow(statement, parameters)
   }

@@ -17,6 +17,7 @@ import {
 } from './queries.ts'
 import { SqliteCheckpointer } from './sqlite-checkpointer.ts'
 import { isBusy, SqliteConnection, translateSqlite } from './sqlite-connection.ts'
+import { fixStatistics } from './sqlite-statistics.ts'
 import { SqliteWriter, type SqliteWriterLimits } from './sqlite-writer.ts'
 import type { Statement } from './statement.ts'
 
@@ -159,6 +160,7 @@ export class SqliteDatabase implements Database {
         for (const sql of migration.statements(columnTypes.sqlite)) connection.exec(sql)
         connection.exec(`insert into ${versionTable} (version) values (${migration.version})`)
       }
+      if (current < latestVersion) fixStatistics(connection)
       connection.exec('commit')
     } catch (error) {
       if (connection.inTransaction) connection.exec('rollback')
