@@ -15,6 +15,7 @@ import { mountPlatform } from '#surfaces/platform/index.ts'
 import { backgroundJobs } from './background-jobs.ts'
 import { type ComposedCore, composeCore } from './compose-core.ts'
 import { type Config, publicUrlOf, type Secrets } from './config.ts'
+import { ConnectionDrain } from './connection-drain.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { logResponse } from './logging.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
@@ -103,6 +104,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...(logger === undefined ? {} : { logger }),
   })
   observeRequests(http, metrics)
+  const connections = new ConnectionDrain(http.server)
   const contracts = contractNames.map((name) =>
     loadContract(name, new URL(`surfaces/${name}/contract.openapi.yaml`, import.meta.url)),
   )
@@ -137,7 +139,7 @@ export async function createApp(options: AppOptions): Promise<App> {
 
   async function close(): Promise<void> {
     isServing = false
-    await http.close()
+    await connections.during(() => http.close())
     await housekeeping.stop()
     await composed.usage.flush().catch(() => {})
     await composed.refusals.flush({ final: true }).catch(() => {})

@@ -27,11 +27,13 @@ export async function runServer(env: Readonly<Record<string, string | undefined>
     app = await createApp({ config, secrets, masterKey, logger })
     const administrator = await app.prepare()
     if (administrator !== undefined) logger.info(administrator, 'administrator created')
+    app.metrics.watchProcess()
     const url = await app.listen()
     logger.info({ url, version: app.version }, 'listening')
   } catch (error) {
-    await app?.close().catch(() => {})
+    // Said first: closing what was half opened may fail or wait for what is broken.
     exitAfter(logger, error)
+    await app?.close().catch(() => {})
     return
   }
   stopOnSignal(app, logger, config.shutdownSeconds)
