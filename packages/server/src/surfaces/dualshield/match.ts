@@ -25,6 +25,9 @@ const operators: ReadonlySet<string> = new Set<Operator>([
   'isNull',
 ])
 
+/** Longest pattern of `like`: what it is held against is shorter. */
+const patternLengthMax = 512
+
 const never: Condition = { path: [], op: 'never' }
 const always: readonly Condition[] = []
 
@@ -134,7 +137,7 @@ function readTest(
       typeof value === 'string' &&
       attribute.field !== 'id' &&
       attribute.format.read('') !== undefined
-    if (!isText || endsInEscape(value)) throw invalid(place)
+    if (!isText || value.length > patternLengthMax || endsInEscape(value)) throw invalid(place)
     return [{ path: target.path, op: 'like', value }]
   }
   return [comparison(target, attribute, operator, value, place)]
