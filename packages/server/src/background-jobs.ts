@@ -35,7 +35,7 @@ export function backgroundJobs(composed: ComposedCore): readonly Job[] {
       },
     },
     // Each process has its own: what it saw of its callers.
-    { name: `usage-${holder}`, everyMs: 10 * secondMs, run: () => usage.flush() },
+    { name: `usage-${holder}`, everyMs: secondMs, run: () => usage.flush() },
     { name: `refusals-${holder}`, everyMs: 10 * secondMs, run: () => refusals.flush() },
   ]
 }

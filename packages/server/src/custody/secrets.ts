@@ -1,4 +1,4 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 import type { Randomness } from './randomness.ts'
 
 /** A new API secret: `csk_` and 32 random bytes in base64url. Shown once. */
@@ -13,7 +13,7 @@ export function newTicket(randomness: Randomness): string {
 
 /** SHA-256 as lower-case hex. For secrets only when they carry 128 random bits or more. */
 export function sha256Hex(text: string | Uint8Array): string {
-  return createHash('sha256').update(text).digest('hex')
+  return hash('sha256', text, 'hex')
 }
 
 /** HMAC-SHA-256 as lower-case hex. */

@@ -8,6 +8,12 @@ const nonceLength = 12
 const tagLength = 16
 const keyringsMax = 10_000
 
+/**
+ * How long a process may go on sealing with a data key that was the newest when it looked. Whoever removes an old key
+ * waits longer than this.
+ */
+export const newestKeyMsMax = 30_000
+
 /** Where a sealed value lives. A value moved to another place does not open. */
 export interface Place {
   readonly tenantId: string
@@ -36,6 +42,8 @@ export class SealError extends Error {
 interface Keyring {
   readonly newest: number
   readonly keys: ReadonlyMap<number, KeyObject>
+  /** Of the monotonic clock. */
+  readonly readAtMs: number
 }
 
 /** Where a wrapped key is bound to. */
@@ -109,7 +117,7 @@ export class Vault {
 
   async #keyring(tenantId: string): Promise<Keyring> {
     const kept = this.#keyrings.get(tenantId)
-    if (kept !== undefined) return kept
+    if (kept !== undefined && performance.now() - kept.readAtMs < newestKeyMsMax) return kept
     const keyring = this.#unwrap(tenantId, await this.#source.listWrappedKeys(tenantId))
     if (this.#keyrings.size >= keyringsMax) this.#keyrings.clear()
     this.#keyrings.set(tenantId, keyring)
@@ -124,7 +132,7 @@ export class Vault {
       if (dataKey !== undefined) keys.set(version, createSecretKey(dataKey))
     }
     if (keys.size === 0) throw new SealError('The master key opens no data key of this tenant.')
-    return { newest: Math.max(...keys.keys()), keys }
+    return { newest: Math.max(...keys.keys()), keys, readAtMs: performance.now() }
   }
 
   #sealWith({ newest, keys }: Keyring, place: Place, plain: Uint8Array): Uint8Array {

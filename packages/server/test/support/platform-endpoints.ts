@@ -1,10 +1,10 @@
 import type { Caller } from '#domain/callers/caller.ts'
-import type { Core } from '#domain/core.ts'
 import { DomainError } from '#domain/errors.ts'
 import type { AnyHandler } from '#http/handler.ts'
 import { mountContract } from '#http/mount.ts'
 import { readProblemCatalogue } from '#http/problem.ts'
 import { createHttpServer } from '#http/server.ts'
+import type { PlatformCore } from '#surfaces/platform/endpoint.ts'
 import { platformFailures } from '#surfaces/platform/errors.ts'
 import { createContractChecker } from './contract-checker.ts'
 import { contractOf } from './contract-files.ts'
@@ -40,17 +40,17 @@ type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
  */
 export async function servePlatformEndpoints(options: {
   readonly test: TestCore
-  readonly core: Partial<Core>
-  readonly operations: Readonly<Record<string, AnyHandler<Core, Caller>>>
+  readonly core: Partial<PlatformCore>
+  readonly operations: Readonly<Record<string, AnyHandler<PlatformCore, Caller>>>
   readonly callers: ReadonlyMap<string, Caller>
 }): Promise<PlatformEndpoints> {
   const contract = contractOf('platform')
   const checker = createContractChecker([contract])
   const app = createHttpServer({ ids: options.test.nextId })
-  mountContract<Core, Caller>(app, {
+  mountContract<PlatformCore, Caller>(app, {
     contract,
     operations: options.operations,
-    core: options.core as Core,
+    core: options.core as PlatformCore,
     authenticate: async ({ headers }) => {
       const caller = options.callers.get(String(headers['x-test-caller']))
       if (caller === undefined) throw new DomainError('unauthenticated', 'No such caller.')

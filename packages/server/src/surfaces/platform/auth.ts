@@ -1,3 +1,4 @@
+import { decodeBase64 } from '@countersign/protocol/encoding/base64.ts'
 import type { FastifyRequest } from 'fastify'
 import type { PresentedCredentials } from '#domain/callers/authenticator.ts'
 import { Caller } from '#domain/callers/caller.ts'
@@ -77,7 +78,9 @@ function readAuthorization(header: string): PresentedCredentials {
 
 /** RFC 7617: the id holds no colon, the secret may. */
 function readBasic(value: string): { id: string; secret: string } {
-  const text = Buffer.from(value, 'base64').toString('utf8')
+  const bytes = decodeBase64(value)
+  if (bytes === undefined) throw unreadable()
+  const text = Buffer.from(bytes).toString('utf8')
   const colon = text.indexOf(':')
   if (colon === -1) throw unreadable()
   return { id: text.slice(0, colon), secret: text.slice(colon + 1) }

@@ -1,11 +1,14 @@
 import type { FastifyInstance } from 'fastify'
+import type { Caller } from '#domain/callers/caller.ts'
 import type { Core } from '#domain/core.ts'
 import type { Contract } from '#http/contract.ts'
 import { mountContract } from '#http/mount.ts'
 import { readProblemCatalogue } from '#http/problem.ts'
 import { authenticate } from './auth.ts'
+import type { PlatformCore } from './endpoint.ts'
 import { platformFailures } from './errors.ts'
-import { createOperations } from './operations.ts'
+import { operations } from './operations.ts'
+import { requirePathObjects } from './path-objects.ts'
 import type { ServiceDependencies } from './service.ts'
 
 const importBytesMax = 12 * 1_048_576
@@ -20,18 +23,15 @@ export interface PlatformDependencies {
 /** Serves the native API; what no other surface claims is its to refuse. */
 export function mountPlatform(app: FastifyInstance, dependencies: PlatformDependencies): void {
   const { contract, core, service } = dependencies
-  mountContract(app, {
+  mountContract<PlatformCore, Caller>(app, {
     contract,
-    core,
-    operations: createOperations(service),
+    core: { ...core, service },
+    operations,
     authenticate: (request, operation) => authenticate(core, request, operation),
     renderFailure: platformFailures(readProblemCatalogue(contract)),
     territory: [''],
     unknownQuery: 'refuse',
     bodyLimits: { importOtpTokens: importBytesMax },
-    checkPath: async ({ caller, params }) => {
-      const { tenantId } = params
-      if (typeof tenantId === 'string') await core.tenants.requireVisible(caller, tenantId)
-    },
+    checkPath: requirePathObjects,
   })
 }

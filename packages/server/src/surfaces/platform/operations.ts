@@ -2,7 +2,7 @@ import { idempotent } from '#http/idempotency.ts'
 import * as audit from './audit.ts'
 import * as oauth2 from './oauth2.ts'
 import * as otpTokens from './otp-tokens.ts'
-import { createServiceOperations, type ServiceDependencies } from './service.ts'
+import * as service from './service.ts'
 import * as serviceAccounts from './service-accounts.ts'
 import * as settings from './settings.ts'
 import * as tenants from './tenants.ts'
@@ -14,32 +14,30 @@ import * as verification from './verification.ts'
  * operationId → endpoint, for everything that is built. Endpoints of `POST` operations that take an `Idempotency-Key` are
  * wrapped; the members named there appear in the first reply only.
  */
-export function createOperations(service: ServiceDependencies) {
-  return {
-    ...createServiceOperations(service),
-    ...oauth2,
-    ...tenants,
-    createTenant: idempotent(tenants.createTenant, { oneTimeMembers: [] }),
-    ...serviceAccounts,
-    createServiceAccount: idempotent(serviceAccounts.createServiceAccount, {
-      oneTimeMembers: ['secret'],
-    }),
-    rotateServiceAccountSecret: idempotent(serviceAccounts.rotateServiceAccountSecret, {
-      oneTimeMembers: ['secret'],
-    }),
-    ...trustedIssuers,
-    createTrustedIssuer: idempotent(trustedIssuers.createTrustedIssuer, { oneTimeMembers: [] }),
-    ...settings,
-    ...users,
-    createDomain: idempotent(users.createDomain, { oneTimeMembers: [] }),
-    createUser: idempotent(users.createUser, { oneTimeMembers: [] }),
-    addUserIdentifier: idempotent(users.addUserIdentifier, { oneTimeMembers: [] }),
-    ...otpTokens,
-    createOtpToken: idempotent(otpTokens.createOtpToken, { oneTimeMembers: ['provisioning'] }),
-    importOtpTokens: idempotent(otpTokens.importOtpTokens, { oneTimeMembers: [] }),
-    assignOtpToken: idempotent(otpTokens.assignOtpToken, { oneTimeMembers: [] }),
-    ...verification,
-    ...audit,
-    createAuditCheckpoint: idempotent(audit.createAuditCheckpoint, { oneTimeMembers: [] }),
-  }
+export const operations = {
+  ...service,
+  ...oauth2,
+  ...tenants,
+  createTenant: idempotent(tenants.createTenant, { oneTimeMembers: [] }),
+  ...serviceAccounts,
+  createServiceAccount: idempotent(serviceAccounts.createServiceAccount, {
+    oneTimeMembers: ['secret'],
+  }),
+  rotateServiceAccountSecret: idempotent(serviceAccounts.rotateServiceAccountSecret, {
+    oneTimeMembers: ['secret'],
+  }),
+  ...trustedIssuers,
+  createTrustedIssuer: idempotent(trustedIssuers.createTrustedIssuer, { oneTimeMembers: [] }),
+  ...settings,
+  ...users,
+  createDomain: idempotent(users.createDomain, { oneTimeMembers: [] }),
+  createUser: idempotent(users.createUser, { oneTimeMembers: [] }),
+  addUserIdentifier: idempotent(users.addUserIdentifier, { oneTimeMembers: [] }),
+  ...otpTokens,
+  createOtpToken: idempotent(otpTokens.createOtpToken, { oneTimeMembers: ['provisioning'] }),
+  importOtpTokens: idempotent(otpTokens.importOtpTokens, { oneTimeMembers: [] }),
+  assignOtpToken: idempotent(otpTokens.assignOtpToken, { oneTimeMembers: [] }),
+  ...verification,
+  ...audit,
+  createAuditCheckpoint: idempotent(audit.createAuditCheckpoint, { oneTimeMembers: [] }),
 }

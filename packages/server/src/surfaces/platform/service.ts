@@ -1,6 +1,7 @@
 import { DomainError } from '#domain/errors.ts'
 import type { Docs } from '#http/docs.ts'
 import type { Endpoint } from './endpoint.ts'
+import { noStore } from './wire.ts'
 
 /** What the process tells of itself. */
 export interface ServiceStatus {
@@ -19,56 +20,45 @@ export interface ServiceDependencies {
   readonly isMetricsToken: ((token: string) => boolean) | undefined
 }
 
-/** The endpoints of tag `service`, which know the process rather than the core. */
-export interface ServiceOperations {
-  readonly getLiveness: Endpoint<'getLiveness'>
-  readonly getReadiness: Endpoint<'getReadiness'>
-  readonly getMetrics: Endpoint<'getMetrics'>
-  readonly getDocs: Endpoint<'getDocs'>
-  readonly getContract: Endpoint<'getContract'>
+/** The process is alive. */
+export const getLiveness: Endpoint<'getLiveness'> = async ({ core }) => ({
+  status: 200,
+  body: { status: 'ok', version: core.service.status.version },
+})
+
+/** It can serve: not while it starts or drains, nor without its database. */
+export const getReadiness: Endpoint<'getReadiness'> = async ({ core }) => {
+  const { status } = core.service
+  const { version } = status
+  const results = Object.entries(await status.checks())
+  const checks = Object.fromEntries(
+    results.map(([name, works]) => [name, works ? ('ok' as const) : ('failed' as const)]),
+  )
+  const isReady = status.isServing() && results.every(([, works]) => works)
+  return isReady
+    ? { status: 200, body: { status: 'ok', version, checks } }
+    : { status: 503, body: { status: 'unavailable', version, checks } }
 }
 
-export function createServiceOperations({
-  status,
-  docs,
-  metrics,
-  isMetricsToken,
-}: ServiceDependencies): ServiceOperations {
-  const { version } = status
-  return {
-    getLiveness: async () => ({ status: 200, body: { status: 'ok', version } }),
-
-    async getReadiness() {
-      const results = Object.entries(await status.checks())
-      const checks = Object.fromEntries(
-        results.map(([name, works]) => [name, works ? ('ok' as const) : ('failed' as const)]),
-      )
-      const isReady = status.isServing() && results.every(([, works]) => works)
-      return isReady
-        ? { status: 200, body: { status: 'ok', version, checks } }
-        : { status: 503, body: { status: 'unavailable', version, checks } }
-    },
-
-    async getMetrics({ request }) {
-      const [scheme, token = ''] = (request.headers.authorization ?? '').split(' ')
-      if (
-        isMetricsToken !== undefined &&
-        !(/^bearer$/i.test(scheme ?? '') && isMetricsToken(token))
-      ) {
-        throw new DomainError('unauthenticated', 'The metrics need their token.')
-      }
-      return { status: 200, body: await metrics.render(), headers: { 'cache-control': 'no-store' } }
-    },
-
-    async getDocs() {
-      const { body, headers } = docs.index
-      return { status: 200, body, headers }
-    },
-
-    async getContract({ params }) {
-      const source = docs.source(params.name)
-      if (source === undefined) throw new DomainError('record_not_found', 'No such contract.')
-      return { status: 200, body: source, headers: { 'cache-control': 'public, max-age=300' } }
-    },
+/** Figures for Prometheus. */
+export const getMetrics: Endpoint<'getMetrics'> = async ({ core, request }) => {
+  const { isMetricsToken, metrics } = core.service
+  const [scheme = '', token = ''] = (request.headers.authorization ?? '').split(' ')
+  if (isMetricsToken !== undefined && !(/^bearer$/i.test(scheme) && isMetricsToken(token))) {
+    throw new DomainError('unauthenticated', 'The metrics need their token.')
   }
+  return { status: 200, body: await metrics.render(), headers: noStore }
+}
+
+/** The start page of the reference. */
+export const getDocs: Endpoint<'getDocs'> = async ({ core }) => {
+  const { body, headers } = core.service.docs.index
+  return { status: 200, body, headers }
+}
+
+/** A contract's file, byte by byte. */
+export const getContract: Endpoint<'getContract'> = async ({ core, params }) => {
+  const source = core.service.docs.source(params.name)
+  if (source === undefined) throw new DomainError('record_not_found', 'No such contract.')
+  return { status: 200, body: source, headers: { 'cache-control': 'public, max-age=300' } }
 }
