@@ -1,0 +1,201 @@
+import { Command, CommanderError } from 'commander'
+import type { AuditVerifyOptions } from './commands/audit-verify.ts'
+import type { BackupOptions, BackupVerifyOptions } from './commands/backup/backup.ts'
+import type { RestoreOptions } from './commands/backup/restore.ts'
+import type { CopyOptions } from './commands/copy.ts'
+import { exitCodeHelp, exitCodes, failureOf } from './commands/failure.ts'
+import type { OtpOptions } from './commands/otp.ts'
+import type { RewrapOptions } from './commands/rewrap/rewrap.ts'
+import { Terminal } from './commands/terminal.ts'
+import type { TokenImportOptions } from './commands/token-import.ts'
+
+/** Commands load what they need when they run, so that help and small commands answer at once. */
+const program = new Command('countersign')
+  .description('Self-hosted strong authentication. Every command reads COUNTERSIGN_ variables.')
+  .exitOverride()
+  .configureHelp({ showGlobalOptions: true })
+  .addHelpText('after', exitCodeHelp)
+
+program
+  .command('serve')
+  .description('serve until SIGTERM or Ctrl-C; the log goes to standard output, one JSON a line')
+  .action(async () => (await import('./commands/serve.ts')).serve())
+
+const config = program.command('config').description('the settings of the environment')
+
+command(config, 'check', 'print the settings, secrets hidden; names all faults at once').action(
+  run(async (terminal) => (await import('./commands/config-check.ts')).configCheck(terminal)),
+)
+
+command(program, 'migrate', 'bring the configured database up to date').action(
+  run(async (terminal) => (await import('./commands/migrate.ts')).migrate(terminal)),
+)
+
+command(program, 'copy', 'copy a whole database into an empty one, on the same or the other engine')
+  .option(
+    '--from <url>',
+    'sqlite:<path>, postgres://... or file:<path of a file that holds one>; default: the configured one',
+  )
+  .requiredOption('--to <url>', 'the same forms; empty, or a copy that was interrupted')
+  .addHelpText(
+    'after',
+    '\nNo server may use either database. An interrupted copy goes on with the same command.\n',
+  )
+  .action(
+    run<CopyOptions>(async (terminal, options) =>
+      (await import('./commands/copy.ts')).copy(terminal, options),
+    ),
+  )
+
+const backup = command(
+  program,
+  'backup',
+  'write the configured database into one encrypted, signed file',
+)
+  .option('--to <file>', 'must not exist')
+  .addHelpText('after', '\nServers may go on working meanwhile.\n')
+  .action(
+    run<BackupOptions>(async (terminal, options) =>
+      (await import('./commands/backup/backup.ts')).backup(terminal, options),
+    ),
+  )
+
+command(backup, 'verify', 'read a backup to its end and check everything in it')
+  .argument('<file>')
+  .option('--jwks <file>', 'public keys that were kept elsewhere; one of them must have signed it')
+  .action(
+    run<BackupVerifyOptions>(async (terminal, options, [file = '']) =>
+      (await import('./commands/backup/backup.ts')).backupVerify(terminal, file, options),
+    ),
+  )
+
+command(program, 'restore', 'check a backup and write it into an empty database')
+  .requiredOption('--from <file>', 'the backup')
+  .requiredOption(
+    '--into <url>',
+    'sqlite:<path>, postgres://... or file:<path of a file that holds one>',
+  )
+  .option('--jwks <file>', 'public keys that were kept elsewhere; one of them must have signed it')
+  .action(
+    run<RestoreOptions>(async (terminal, options) =>
+      (await import('./commands/backup/restore.ts')).restore(terminal, options),
+    ),
+  )
+
+command(
+  program,
+  'rewrap',
+  'change the master key, or the data keys of the tenants, while servers run',
+)
+  .option('--new-key-file <file>', 'the master key that follows, base64 of 32 bytes')
+  .option('--finish', 'remove what the former master key could open')
+  .option('--data-keys', 'make new data keys and seal every secret again')
+  .option('--tenant <id>', 'with --data-keys: this tenant only')
+  .option(
+    '--settle-seconds <n>',
+    'with --data-keys: how long servers may need to take up a new key; 0 when none runs',
+  )
+  .action(
+    run<RewrapOptions>(async (terminal, options) =>
+      (await import('./commands/rewrap/rewrap.ts')).rewrap(terminal, options),
+    ),
+  )
+
+const audit = program.command('audit').description('the journal')
+
+command(audit, 'verify', 'check an export of the journal; needs no server and no database')
+  .argument('<file>', 'NDJSON as exported; "-" reads standard input')
+  .option(
+    '--checkpoints <file>',
+    'signed checkpoints: one JWS a line, or the pages that the API answers',
+  )
+  .option('--jwks <file>', 'the public keys of the tenant, so that signatures are checked')
+  .action(
+    run<AuditVerifyOptions>(async (terminal, options, [file = '']) =>
+      (await import('./commands/audit-verify.ts')).auditVerify(terminal, file, options),
+    ),
+  )
+
+const token = program.command('token').description('OATH tokens')
+
+command(token, 'import', 'import a seed file: PSKC, DualShield XML or CSV')
+  .argument('<file>')
+  .requiredOption('--tenant <id>')
+  .option('--product <manufacturer/product>', 'for entries that do not name theirs')
+  .option('--format <format>', 'PSKC, CSV or DUALSHIELD; default: found out')
+  .option('--encoding <encoding>', 'of the secrets in a CSV file: BASE32, HEX or BASE64')
+  .option('--key-file <file>', 'the pre-shared key of a PSKC file, in hex')
+  .option('--password-file <file>', 'the password of a PSKC file')
+  .option('--dry-run', 'say what would happen and change nothing')
+  .option('--skip-duplicates', 'leave tokens that are there already as they are')
+  .action(
+    run<TokenImportOptions>(async (terminal, options, [file = '']) =>
+      (await import('./commands/token-import.ts')).tokenImport(terminal, file, options),
+    ),
+  )
+
+command(program, 'otp', 'print the current code of a key URI (otpauth://...)')
+  .argument(
+    '[uri]',
+    '"-" reads it from standard input. As an argument others on the machine can see it',
+  )
+  .option('--file <file>', 'read the key URI from a file')
+  .option('--at <time>', 'TOTP: at this moment, ISO 8601 or seconds since 1970')
+  .option('--counter <n>', 'HOTP: this counter instead of the one in the URI')
+  .action(
+    run<OtpOptions>(async (terminal, options, [uri]) =>
+      (await import('./commands/otp.ts')).otp(terminal, uri, options),
+    ),
+  )
+
+function command(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option('--json', 'print the result as one JSON document')
+    .exitOverride()
+}
+
+/** Runs a command and turns what it throws into a message and an exit code. */
+function run<Options extends object>(
+  work: (terminal: Terminal, options: Options, args: (string | undefined)[]) => Promise<void>,
+): (this: Command, ...given: unknown[]) => Promise<void> {
+  return async function action() {
+    const options = this.optsWithGlobals<Options & { json?: boolean }>()
+    const terminal = new Terminal({ isJson: options.json === true, signal: interruption() })
+    // What a command waits for may not count as work of the event loop, such as a thread that ends.
+    const alive = setInterval(() => {}, 60_000)
+    try {
+      await work(terminal, options, this.args)
+    } catch (error) {
+      const { exitCode, message, detail } = failureOf(error)
+      if (terminal.isJson) {
+        terminal.result({ error: { exitCode, message, ...detail } }, [])
+      } else {
+        terminal.note(`countersign: ${message}`)
+      }
+      process.exitCode = exitCode
+    } finally {
+      clearInterval(alive)
+    }
+  }
+}
+
+/** Aborted by the first Ctrl-C or SIGTERM: work stops where it can go on later. The second one ends the process. */
+function interruption(): AbortSignal {
+  const controller = new AbortController()
+  const stop = () => {
+    if (controller.signal.aborted) process.exit(exitCodes.interrupted)
+    controller.abort()
+  }
+  process.on('SIGINT', stop).on('SIGTERM', stop)
+  return controller.signal
+}
+
+try {
+  await program.parseAsync(process.argv)
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error
+  // Commander has said what is wrong; being asked for help is no failure.
+  process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+}
