@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import { MasterKey } from '#custody/master-key.ts'
@@ -14,8 +15,8 @@ export const exitConfiguration = 78
 const exitFailure = 1
 
 /** Serves until a signal comes; see docs/contracts/platform.md, section 1, for everything it says and does. */
-export async function runServer(env: Readonly<Record<string, string | undefined>>): Promise<void> {
-  const settings = readSettings(env)
+export async function runServer(): Promise<void> {
+  const settings = readSettings()
   if (settings === undefined) return
   const { config, secrets, warnings } = settings
   const logger = createLogger({ level: config.logLevel, node: config.nodeId })
@@ -39,12 +40,12 @@ export async function runServer(env: Readonly<Record<string, string | undefined>
   stopOnSignal(app, logger, config.shutdownSeconds)
 }
 
-function readSettings(env: Readonly<Record<string, string | undefined>>): Settings | undefined {
+function readSettings(): Settings | undefined {
   try {
-    return readConfig(env, (path) => readFileSync(path, 'utf8'))
+    return readConfig(process.env, (path) => readFileSync(path, 'utf8'))
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    const logger = createLogger({ level: 'fatal', node: env.COUNTERSIGN_NODE_ID ?? 'countersign' })
+    const logger = createLogger({ level: 'fatal', node: hostname() })
     logger.fatal({ faults: error.faults }, 'configuration invalid')
     process.exitCode = exitConfiguration
     return undefined
@@ -98,4 +99,4 @@ function stopOnSignal(app: App, logger: Logger, drainSecondsMax: number): void {
   process.on('SIGINT', stop)
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await runServer(process.env)
+if (process.argv[1] === fileURLToPath(import.meta.url)) await runServer()

@@ -25,9 +25,9 @@ const chainHashes = /\/journal\/[a-z-]+\.ts: .*\b(hash|prevHash)\b/
 /** Comparisons that look like R20 and are none, each with the reason. */
 const harmlessComparisons: Readonly<Record<string, string>> = {
   'packages/server/src/domain/verification/verification-service.ts: pin === lookAgain': 'a symbol',
-  'packages/server/src/domain/verification/verification-service.ts: verdict.pin !== target.typed.pin':
+  'packages/server/src/domain/verification/pin-check.ts: verdict.pin !== target.typed.pin':
     'the same request, read twice',
-  'packages/server/src/domain/verification/verification-service.ts: verdict.pinHash !== target.candidate.pinHash':
+  'packages/server/src/domain/verification/pin-check.ts: verdict.pinHash !== target.candidate.pinHash':
     'the same row, read twice',
 }
 
