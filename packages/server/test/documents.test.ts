@@ -48,3 +48,24 @@ describe('the documents', () => {
     }
   })
 })
+
+describe('SECURITY.md', () => {
+  const sources = globSync('packages/{protocol,server}/**/*.test.ts', {
+    cwd: root,
+    exclude: (name) => name.includes('node_modules'),
+  }).map(read)
+  const rows = [...read('SECURITY.md').matchAll(/^\| (.+) \| (.+) \| (.+) \|$/gm)]
+  const titles = rows
+    .flatMap(([, , , shownBy = '']) => [...shownBy.matchAll(/`([^`]+)`/g)])
+    .map(([, title = '']) => title)
+    .filter((title) => title.includes(' '))
+
+  test('names tests at all', () => {
+    expect(titles.length).toBeGreaterThan(5)
+  })
+
+  test.each(titles)('names a test that exists: %s', (title) => {
+    const [beginning = ''] = title.split('…')
+    expect(sources.filter((source) => source.includes(beginning))).not.toEqual([])
+  })
+})

@@ -48,7 +48,7 @@ async function runShell(
   const file = join(cwd, 'tour.sh')
   writeFileSync(file, script)
   const inherited = Object.entries(process.env).filter(
-    ([name]) => !/^(COUNTERSIGN_|npm_|NODE_OPTIONS|VITEST)/i.test(name),
+    ([name]) => !/^(COUNTERSIGN_|npm_|NODE_|VITEST)/i.test(name),
   )
   const child = spawn('bash', [file], {
     cwd,
@@ -59,6 +59,7 @@ async function runShell(
       COUNTERSIGN_PORT: String(port),
       npm_config_update_notifier: 'false',
       npm_config_offline: 'true',
+      npm_config_cache: join(cwd, 'npm-cache'),
     },
   })
   // The shell then ends its jobs.
