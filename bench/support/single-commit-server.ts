@@ -3,4 +3,4 @@ import { runServer } from '../../packages/server/src/main.ts'
 import { sqliteWriterLimits } from '../../packages/server/src/storage/sqlite-writer.ts'
 
 Object.assign(sqliteWriterLimits, { groupUnitsMax: 1 })
-await runServer(process.env)
+await runServer()

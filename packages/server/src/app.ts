@@ -11,6 +11,7 @@ import { Docs, mountDocs } from '#http/docs.ts'
 import { createHttpServer } from '#http/server.ts'
 import { openDatabase } from '#storage/database.ts'
 
+import { mountDualshield } from '#surfaces/dualshield/index.ts'
 import { mountPlatform } from '#surfaces/platform/index.ts'
 import { backgroundJobs } from './background-jobs.ts'
 import { type ComposedCore, composeCore } from './compose-core.ts'
@@ -136,6 +137,15 @@ export async function createApp(options: AppOptions): Promise<App> {
     },
   })
   mountDocs(http, docs)
+  if (config.surfaces.includes('dualshield')) {
+    mountDualshield(http, {
+      contract: contractOf('dualshield'),
+      core,
+      clientCertHeader: config.clientCertHeader,
+      trustedProxies: config.trustProxy,
+      publicUrl: () => publicUrlOf(config, port),
+    })
+  }
 
   async function close(): Promise<void> {
     isServing = false
