@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import type { Logger } from 'pino'
 import { MasterKey } from '#custody/master-key.ts'
 import { systemRandomness } from '#custody/randomness.ts'
@@ -99,4 +98,4 @@ function stopOnSignal(app: App, logger: Logger, drainSecondsMax: number): void {
   process.on('SIGINT', stop)
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await runServer()
+if (import.meta.main) await runServer()

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Client, Pool, type PoolClient } from 'pg'
+import { Pool, type PoolClient } from 'pg'
 import { within } from './deadline.ts'
 import {
   asUnavailable,
@@ -105,7 +105,7 @@ export class PostgresWriter {
   async #attempt<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
     const startedAt = performance.now()
     const client = await this.#connect()
-    const queries = new PostgresConnection(client as unknown as Client, this.#observer)
+    const queries = new PostgresConnection(client, this.#observer)
     let isSound = true
     try {
       await runCommand(client, 'begin read write')

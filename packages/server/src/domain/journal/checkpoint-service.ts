@@ -139,9 +139,14 @@ export class CheckpointService {
     return isStatement(statement) && statement.tenantId === tenantId ? statement : undefined
   }
 
-  /** The keys that sign, or signed, this tenant's checkpoints. */
+  /**
+   * The keys that sign, or signed, this tenant's checkpoints. Public: whoever has a checkpoint may check it.
+   *
+   * @throws DomainError `tenant_not_found`.
+   */
   async publicKeys(tenantId: string): Promise<JWK[]> {
     const keys = await this.#storage.read.signingKeys.list(tenantId, 'audit')
+    if (keys.length === 0) throw new DomainError('tenant_not_found', 'No such tenant.')
     return keys.map(({ publicJwk }) => publicJwk)
   }
 }

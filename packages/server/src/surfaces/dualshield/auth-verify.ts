@@ -97,7 +97,8 @@ async function findSubject(
       (error.code === 'user_not_found' || error.code === 'domain_not_found')
     if (isNobody) {
       const { core, caller } = agent
-      const user = { scheme: 'dualshield', value: nameOf(body.user) }
+      // No domain has an empty name, so this login is nobody's.
+      const user = { loginName: nameOf(body.user), domain: '' }
       await core.verification.verify(caller, tenantOf(caller), { ...attempt, user })
     }
     throw error

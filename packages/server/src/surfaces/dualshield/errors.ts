@@ -216,7 +216,7 @@ function domainFailure(error: DomainError, operation: Operation | undefined): Wi
   if (error.code === 'invalid_request' && fault !== undefined) return faultFailure(fault, operation)
   const wire = fallback(wireErrors[error.code], operation)
   const path = pathOf(error.pointer ?? fault?.pointer ?? '')
-  return { ...wire, message: fill(wire.message, path, path.split('.').at(-1) ?? '') }
+  return { ...wire, message: fill(wire.message, path || 'body', path.split('.').at(-1) ?? '') }
 }
 
 /** Methods that find an object by another one have only one number for "not there". */

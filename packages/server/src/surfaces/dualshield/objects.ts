@@ -1,4 +1,6 @@
 import type { EntityName } from '#domain/directory/directory.ts'
+import { DomainError, type ErrorCode } from '#domain/errors.ts'
+import { ulidToHex } from '#domain/ulid.ts'
 import type { Schemas } from './contract.gen.ts'
 import { readMatch, readSort } from './match.ts'
 import { type Return, readReturn, type ShownObject } from './projection.ts'
@@ -56,7 +58,10 @@ export function returnOfCreate(entity: EntityName, wanted: Schemas['Return'] | u
   return readReturn(entity, wanted ?? ['id'])
 }
 
-/** Shows an object that the request has just made or named, by its id. */
+/**
+ * Shows an object that the request has just made or used. What has happened stays happened: where the object cannot be
+ * shown as asked (it is gone again, or leads to too many others), its id is all that is told.
+ */
 export async function showById(
   agent: Agent,
   entity: EntityName,
@@ -64,7 +69,17 @@ export async function showById(
   wanted: Return,
 ): Promise<ShownObject> {
   const conditions = [{ path: ['id'], op: '=', value: id }] as const
-  return wanted.show(await findOne(agent, entity, 'id', conditions, wanted.projection))
+  try {
+    return wanted.show(await findOne(agent, entity, 'id', conditions, wanted.projection))
+  } catch (error) {
+    const isTold = error instanceof DomainError && isAboutShowing(error.code)
+    if (!isTold) throw error
+    return { id: ulidToHex(id) }
+  }
+}
+
+function isAboutShowing(code: ErrorCode): boolean {
+  return code === 'limit_reached' || code.endsWith('_not_found')
 }
 
 function isEmpty(match: unknown): boolean {

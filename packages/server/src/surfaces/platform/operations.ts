@@ -2,6 +2,7 @@ import { idempotent } from '#http/idempotency.ts'
 import * as audit from './audit.ts'
 import * as oauth2 from './oauth2.ts'
 import * as otpTokens from './otp-tokens.ts'
+import * as pki from './pki.ts'
 import * as service from './service.ts'
 import * as serviceAccounts from './service-accounts.ts'
 import * as settings from './settings.ts'
@@ -38,6 +39,7 @@ export const operations = {
   importOtpTokens: idempotent(otpTokens.importOtpTokens, { oneTimeMembers: [] }),
   assignOtpToken: idempotent(otpTokens.assignOtpToken, { oneTimeMembers: [] }),
   ...verification,
+  ...pki,
   ...audit,
   createAuditCheckpoint: idempotent(audit.createAuditCheckpoint, { oneTimeMembers: [] }),
 }

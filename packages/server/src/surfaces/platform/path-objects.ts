@@ -13,6 +13,8 @@ export async function requirePathObjects(path: CheckedPath<PlatformCore, Caller>
   const { tenantId, serviceAccountId, issuerId, domain, userId, tokenId } = path.params as Partial<
     Record<string, string>
   >
+  // Public paths name tenants to anybody.
+  if (caller.type === 'ANONYMOUS') return
   if (tenantId !== undefined) await core.tenants.requireVisible(caller, tenantId)
   if (operation.requestBody === undefined) return
   if (serviceAccountId !== undefined)

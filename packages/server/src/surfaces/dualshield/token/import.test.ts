@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { figure6, figure6Key } from '#domain/otp-tokens/seed-files/rfc6030.vectors.ts'
 import { createInstallation, type Installation, rfcSeedHex } from '../dualshield.fixture.ts'
 
 let at: Installation
@@ -89,6 +90,24 @@ describe('tokenImport', () => {
   ])('200 error %i for %s', async (error, _what, attrs) => {
     expect((await at.call('token/import', { attrs })).error).toBe(error)
     expect((await at.call('token/search', { match: { serial: 'x1' } })).result.total).toBe(0)
+  })
+
+  test('R6: 200 error 1052 without the key of a PSKC file or with a wrong one, 0 with the right one', async () => {
+    await at.create('product/create', {
+      name: 'Eight digits',
+      manufacturerCode: 'XX',
+      productCode: 'H8',
+      algorithm: 'HOTP',
+      digits: 8,
+    })
+    const attrs = { product: { productCode: 'H8' }, data: figure6 }
+    const wrong = '0'.repeat(32)
+    expect((await at.call('token/import', { attrs })).error).toBe(1052)
+    expect((await at.call('token/import', { attrs: { ...attrs, key: wrong } })).error).toBe(1052)
+    expect((await at.call('token/import', { attrs: { ...attrs, key: 'short' } })).error).toBe(1004)
+    const good = { ...attrs, key: figure6Key }
+    const { result } = await at.call('token/import', { attrs: good, return: ['serial', 'digits'] })
+    expect(result).toEqual({ total: 1, rows: [{ serial: '987654321', digits: 8 }] })
   })
 
   test('413 error 1009 beyond 10 MiB; more than 1 MiB is taken', async () => {
