@@ -15,10 +15,13 @@ export interface Ending {
 export class Child {
   readonly process: ChildProcess
   readonly ended: Promise<Ending>
-  readonly #lines: AsyncIterator<string>
+  /** All of its output so far. */
   readonly lines: string[] = []
+  #takenCount = 0
+  #wake: () => void = () => {}
+  #isSilent = false
 
-  /** @param onLine hears each line of its output as it comes; `lines` has all of them. */
+  /** @param onLine hears each line of its output as it comes. */
   constructor(
     program: string,
     parameters: readonly string[],
@@ -36,8 +39,12 @@ export class Child {
     reader.on('line', (line) => {
       this.lines.push(line)
       onLine(line)
+      this.#wake()
     })
-    this.#lines = reader[Symbol.asyncIterator]()
+    reader.on('close', () => {
+      this.#isSilent = true
+      this.#wake()
+    })
     this.ended = Promise.all([text(child.stderr), once(child, 'close')]).then(
       ([errors, [code, signal]]) => ({ code, signal, errors }),
     )
@@ -45,8 +52,12 @@ export class Child {
 
   /** The next line of its output; undefined when it has ended. */
   async next(): Promise<string | undefined> {
-    const { done, value } = await this.#lines.next()
-    return done === true ? undefined : value
+    while (this.#takenCount === this.lines.length && !this.#isSilent) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+      })
+    }
+    return this.lines[this.#takenCount++]
   }
 
   tell(line: string): void {

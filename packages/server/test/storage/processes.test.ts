@@ -67,12 +67,8 @@ test('four servers on one SQLite file: one serves, three are told at once that i
   await using place = await createPlace('sqlite')
   const children = [1, 2, 3, 4].map(() => new Child('opener', [place.url]))
   const words = await Promise.all(children.map((child) => child.next()))
-  expect(words.toSorted()).toEqual([
-    'DatabaseInUseError',
-    'DatabaseInUseError',
-    'DatabaseInUseError',
-    'open',
-  ])
+  expect(words.filter((word) => word === 'open')).toHaveLength(1)
+  expect(words.filter((word) => word === 'DatabaseInUseError')).toHaveLength(3)
   for (const child of children) child.tell('close')
   await Promise.all(children.map(({ ended }) => ended))
 }, 60_000)
