@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import { hotp } from '@countersign/protocol/otp/hotp.ts'
 import { MasterKey } from '#custody/master-key.ts'
 import { systemRandomness } from '#custody/randomness.ts'
+import { Caller } from '#domain/callers/caller.ts'
 import type { Scope } from '#domain/callers/scopes.ts'
 import { openDatabase } from '#storage/database.ts'
 import { type ComposedCore, composeCore } from '../../src/compose-core.ts'
-import { type TestEngine, testCaller } from '../support/core.ts'
-import { createTestDatabase } from '../support/postgres.ts'
+import type { TestEngine } from '../support/core.ts'
+import type { TestDatabase } from '../support/postgres.ts'
 import { ServerProcess, startServer } from '../support/server-process.ts'
 
 export const tenantId = 'acme'
@@ -39,8 +40,8 @@ export interface InstallationOptions {
   readonly totpCount?: number
   /** Makes more of it. */
   readonly fill?: (core: ComposedCore) => Promise<void>
-  /** A database that is there already and stays. */
-  readonly databaseUrl?: string
+  /** An empty PostgreSQL database; absent: one on the test run's server. */
+  readonly database?: TestDatabase
   /** Where the SQLite file lies; absent: in a folder of its own. */
   readonly folder?: string
 }
@@ -66,12 +67,8 @@ export const masterKeyText: string = Buffer.alloc(32, 9).toString('base64')
 export async function createInstallation(options: InstallationOptions): Promise<Installation> {
   const { engine } = options
   const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'countersign-e2e-'))
-  const database =
-    engine === 'postgres' && options.databaseUrl === undefined
-      ? await createTestDatabase()
-      : undefined
-  const databaseUrl =
-    options.databaseUrl ?? database?.url ?? `sqlite:${join(folder, 'data', 'countersign.db')}`
+  const database = engine === 'postgres' ? await emptyPostgres(options) : undefined
+  const databaseUrl = database?.url ?? `sqlite:${join(folder, 'data', 'countersign.db')}`
   const seeds = await seed(databaseUrl, options)
   const env = {
     COUNTERSIGN_DATABASE_URL: databaseUrl,
@@ -107,12 +104,32 @@ export async function createInstallation(options: InstallationOptions): Promise<
   }
 }
 
+async function emptyPostgres({ database }: InstallationOptions): Promise<TestDatabase> {
+  if (database !== undefined) return database
+  // Knows the test run, which programs that run by themselves do not have.
+  const { createTestDatabase } = await import('../support/postgres.ts')
+  return createTestDatabase()
+}
+
+/** Somebody who has authenticated already; of the platform when the tenant is null. */
+function seeder(home: string | null, scopes: readonly Scope[]): Caller {
+  return new Caller({
+    type: 'SERVICE_ACCOUNT',
+    id: 'seeder',
+    address: null,
+    surface: 'native',
+    requestId: null,
+    tenantId: home,
+    scopes,
+  })
+}
+
 async function seed(databaseUrl: string, options: InstallationOptions): Promise<Seeds> {
   const { hotpCount = 1, totpCount = 0 } = options
   await using composed = await openCore(databaseUrl)
   const { core } = composed
   await composed.platform.ensurePlatform()
-  const platformAdmin = testCaller(null, ['platform:admin'])
+  const platformAdmin = seeder(null, ['platform:admin'])
   await core.tenants.create(platformAdmin, { id: tenantId, name: 'Acme Bank' })
   const account = async (id: string, home: string | null, scopes: readonly Scope[]) => {
     const draft = { id, tenantId: home, scopes }
@@ -137,7 +154,7 @@ async function addTokens(
   type: 'HOTP' | 'TOTP',
   count: number,
 ): Promise<SeededToken[]> {
-  const admin = testCaller(tenantId, ['tenant:write'])
+  const admin = seeder(tenantId, ['tenant:write'])
   const tokens: SeededToken[] = []
   for (let number = 1; number <= count; number++) {
     const userId = `${type.toLowerCase()}-user-${number}`
