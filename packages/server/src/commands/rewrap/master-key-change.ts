@@ -65,8 +65,12 @@ export class MasterKeyChange {
     const unopened: string[] = []
     await this.#eachVersion('wrapping', async (wrapped) => {
       const missing = this.#missingWraps(wrapped, from, to)
-      if (missing === undefined) unopened.push(nameOf(wrapped))
-      else added += await this.#insert(wrapped, missing)
+      if (missing === undefined) {
+        unopened.push(nameOf(wrapped))
+        return
+      }
+      const count = await this.#insert(wrapped, missing)
+      added += count
     })
     requireNone(unopened, 'neither key opens')
     this.#terminal.result({ from: from.id, to: to.id, added }, [
@@ -89,8 +93,12 @@ export class MasterKeyChange {
 
     let removed = 0
     await this.#eachVersion('removing', async (wrapped) => {
-      if (openWith(kept, wrapped) === undefined) lacking.push(nameOf(wrapped))
-      else removed += await this.#removeOthers(wrapped, kept)
+      if (openWith(kept, wrapped) === undefined) {
+        lacking.push(nameOf(wrapped))
+        return
+      }
+      const count = await this.#removeOthers(wrapped, kept)
+      removed += count
     })
     requireNone(lacking, `came meanwhile; run "countersign rewrap --new-key-file" again`)
     await this.#end(kept, removed)
