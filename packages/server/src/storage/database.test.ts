@@ -175,7 +175,7 @@ describe.each(modes)('transactions on $engine, grouped: $grouped', ({ engine, gr
 
   test('that hang are given up and undone; neighbours commit, and what comes late is refused', async () => {
     await using place = await createPlace(engine)
-    const limits = { unitMsMax: 300, transactionMsMax: 300 }
+    const limits = { unitMsMax: 2_000, transactionMsMax: 2_000 }
     const database = await openLedger(place.open({ limits }))
     let wake: () => void = () => {}
     const awake = new Promise<void>((resolve) => {

@@ -241,6 +241,13 @@ describe('a lost connection', () => {
       expect(acknowledged.filter((name) => !entries.has(name))).toEqual([])
       expect(await readCounter(database.reader)).toBe(entries.size)
       expect([...runs.values()].filter((count) => count !== 1)).toEqual([])
+      // No connection was left behind: the pool's, the group's, the reader's, and one that looks after statistics.
+      const [ours] = await operate(
+        place.url,
+        `select count(*)::int as count from pg_stat_activity
+         where datname = current_database() and application_name = 'countersign'`,
+      )
+      expect(ours?.count).toBeLessThanOrEqual(14)
     },
   )
 

@@ -1,6 +1,6 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { type Queries, StorageError, type StorageObserver } from './queries.ts'
-import type { Compiled, Statement } from './statement.ts'
+import type { Compiled, Statement, Value } from './statement.ts'
 
 /**
  * Primary result codes (sqlite.org/rescode.html) after which the transaction as a whole is in doubt: ABORT, NOMEM,
@@ -48,12 +48,17 @@ export function translateSqlite(error: unknown): unknown {
   return error
 }
 
+interface Prepared {
+  readonly statement: StatementSync
+  readonly columns: readonly string[]
+}
+
 /** One connection to an SQLite file: keeps its prepared statements, runs synchronously. */
 export class SqliteConnection implements Queries {
   readonly #db: DatabaseSync
   /** Statements that the program knows are few and stay prepared; those built for a request come and go. */
-  readonly #fixed = new Map<string, StatementSync>()
-  readonly #adHoc = new Map<string, StatementSync>()
+  readonly #fixed = new Map<string, Prepared>()
+  readonly #adHoc = new Map<string, Prepared>()
   readonly #observer: StorageObserver | undefined
 
   constructor(path: string, options: { readOnly: boolean }, observer?: StorageObserver) {
@@ -104,7 +109,9 @@ export class SqliteConnection implements Queries {
   allNow<P extends object, R>(statement: Statement<P, R>, parameters: P): R[] {
     const compiled = statement.compiledFor('sqlite')
     try {
-      return this.#prepare(compiled).all(...compiled.values(parameters)) as R[]
+      const { statement: prepared, columns } = this.#prepare(compiled)
+      const rows = prepared.all(...compiled.values(parameters)) as unknown as Value[][]
+      return rows.map((values) => toRow<R>(columns, values))
     } catch (error) {
       throw translateSqlite(error)
     }
@@ -113,7 +120,9 @@ export class SqliteConnection implements Queries {
   firstNow<P extends object, R>(statement: Statement<P, R>, parameters: P): R | undefined {
     const compiled = statement.compiledFor('sqlite')
     try {
-      return this.#prepare(compiled).get(...compiled.values(parameters)) as R | undefined
+      const { statement: prepared, columns } = this.#prepare(compiled)
+      const values = prepared.get(...compiled.values(parameters)) as unknown as Value[] | undefined
+      return values === undefined ? undefined : toRow<R>(columns, values)
     } catch (error) {
       throw translateSqlite(error)
     }
@@ -122,7 +131,8 @@ export class SqliteConnection implements Queries {
   runNow<P extends object, R>(statement: Statement<P, R>, parameters: P): number {
     const compiled = statement.compiledFor('sqlite')
     try {
-      return Number(this.#prepare(compiled).run(...compiled.values(parameters)).changes)
+      const { statement: prepared } = this.#prepare(compiled)
+      return Number(prepared.run(...compiled.values(parameters)).changes)
     } catch (error) {
       throw translateSqlite(error)
     }
@@ -134,14 +144,23 @@ export class SqliteConnection implements Queries {
     this.#db.close()
   }
 
-  #prepare(compiled: Compiled): StatementSync {
+  #prepare(compiled: Compiled): Prepared {
     this.#observer?.statementRun?.(compiled.sql)
     const kept = compiled.name === undefined ? this.#adHoc : this.#fixed
     const known = kept.get(compiled.sql)
     if (known !== undefined) return known
     if (this.#adHoc.size >= keptAdHocStatementsMax) this.#adHoc.clear()
-    const prepared = this.#db.prepare(compiled.sql)
+    const statement = this.#db.prepare(compiled.sql)
+    // The binding makes arrays in half the time of objects.
+    statement.setReturnArrays(true)
+    const prepared = { statement, columns: statement.columns().map(({ name }) => name) }
     kept.set(compiled.sql, prepared)
     return prepared
   }
+}
+
+function toRow<R>(columns: readonly string[], values: readonly Value[]): R {
+  const row: Record<string, Value | undefined> = {}
+  for (let index = 0; index < columns.length; index++) row[columns[index] ?? ''] = values[index]
+  return row as R
 }

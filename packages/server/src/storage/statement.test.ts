@@ -34,8 +34,17 @@ describe.each(engines)('a statement for %s', (engine) => {
     expect(values({ limit: 6, id: 'y', tenantId: 'acme' })).toEqual(['acme', 'y', 'y', 6])
   })
 
-  test('keeps constants of the builder', () => {
-    expect(put.compiledFor(engine).values({ value: 'v' })).toEqual(['t', 'n', 'v'])
+  test("writes the builder's own constants into the text, where planners see them", () => {
+    const { sql, values } = put.compiledFor(engine)
+    expect(values({ value: 'v' })).toEqual(['v'])
+    expect(sql).toContain(engine === 'sqlite' ? "('t', 'n', ?)" : "('t', 'n', $1)")
+  })
+
+  test('a constant that would need quoting stays a parameter', () => {
+    const odd = statement((db, p: { value: string }) =>
+      db.insertInto('platform_value').values({ tenant_id: "o'clock", name: '?', value: p.value }),
+    )
+    expect(odd.compiledFor(engine).values({ value: 'v' })).toEqual(["o'clock", '?', 'v'])
   })
 
   test('knows whether it only reads', () => {
@@ -59,8 +68,8 @@ describe.each(engines)('a statement for %s', (engine) => {
 })
 
 test('each engine gets its own words for the same thing', () => {
-  expect(put.compiledFor('sqlite').sql).toContain('(?, ?, ?)')
-  expect(put.compiledFor('postgres').sql).toContain('($1, $2, $3)')
+  expect(find.compiledFor('sqlite').sql).toContain('limit ?')
+  expect(find.compiledFor('postgres').sql).toContain('limit $4')
 })
 
 test('a dynamic statement is built at every run, without a name', () => {

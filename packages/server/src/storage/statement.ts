@@ -83,7 +83,11 @@ export function statement<P extends object, R>(
   const name = `s${++statementCount}`
   return {
     compiledFor(engine) {
-      compiled[engine] ??= compile(build(builders[engine], placeholders<P>()).compile(), name)
+      compiled[engine] ??= compile(
+        engine,
+        build(builders[engine], placeholders<P>()).compile(),
+        name,
+      )
       return compiled[engine]
     },
   }
@@ -92,7 +96,7 @@ export function statement<P extends object, R>(
 /** A statement whose shape depends on the request, such as a list with optional filters. Compiled at every run. */
 export function dynamicStatement<R>(build: (db: Builder) => Compilable<R>): Statement<object, R> {
   return {
-    compiledFor: (engine) => compile(build(builders[engine]).compile(), undefined),
+    compiledFor: (engine) => compile(engine, build(builders[engine]).compile(), undefined),
   }
 }
 
@@ -111,10 +115,42 @@ function placeholders<P extends object>(): P {
   ) as P
 }
 
-function compile(query: CompiledQuery<unknown>, name: string | undefined): Compiled {
-  const parts = query.parameters
+function compile(
+  engine: Engine,
+  query: CompiledQuery<unknown>,
+  name: string | undefined,
+): Compiled {
   const reads = query.query.kind === 'SelectQueryNode'
-  return { sql: query.sql, reads, name, values: (parameters) => arrange(parts, parameters) }
+  // What a request brings is never part of a text; what the program itself says is, in statements known at start.
+  const { sql, parts } =
+    name === undefined ? { sql: query.sql, parts: query.parameters } : writeConstants(engine, query)
+  return { sql, reads, name, values: (parameters) => arrange(parts, parameters) }
+}
+
+/**
+ * Puts a statement's own constants into its text. A planner can use an index over a part of a table only for a value that
+ * it sees; SQLite would even plan the statement anew at every run.
+ */
+function writeConstants(
+  engine: Engine,
+  { sql, parameters }: CompiledQuery<unknown>,
+): { sql: string; parts: readonly unknown[] } {
+  const [start = '', ...rest] = sql.split(engine === 'sqlite' ? '?' : /\$\d+/)
+  if (rest.length !== parameters.length) throw new Error('A statement holds a mark of its own.')
+  const parts: unknown[] = []
+  let text = start
+  for (const [index, following] of rest.entries()) {
+    const part = parameters[index]
+    const constant = literal(part)
+    if (constant === undefined) parts.push(part)
+    text += (constant ?? (engine === 'sqlite' ? '?' : `$${parts.length}`)) + following
+  }
+  return { sql: text, parts }
+}
+
+function literal(part: unknown): string | undefined {
+  if (Number.isSafeInteger(part)) return String(part)
+  return typeof part === 'string' && /^[A-Za-z0-9_ .:-]*$/.test(part) ? `'${part}'` : undefined
 }
 
 function arrange(parts: readonly unknown[], parameters: object): Value[] {
