@@ -208,6 +208,17 @@ describe.each(engines)('the directory on %s', (engine) => {
     await expect(search('token', changes)).rejects.toMatchObject({ code: 'invalid_request' })
   })
 
+  test('find answers a narrow question in one statement', async () => {
+    statements.length = 0
+    const found = await directory.find(bench.reader, tenantId, 'user', {
+      conditions: [{ path: ['loginName'], op: '=', value: 'JSMITH@example.com' }],
+      projection: fieldsOf('key'),
+      limit: 2,
+    })
+    expect(found.map(({ fields }) => fields.key)).toEqual(['jsmith'])
+    expect(statements.filter((sql) => sql.includes('app_user'))).toHaveLength(1)
+  })
+
   test('find gives no more than asked', async () => {
     const found = await directory.find(bench.reader, tenantId, 'token', {
       conditions: [],

@@ -85,20 +85,21 @@ export class DirectoryService {
     },
   ): Promise<readonly DirectoryRow[]> {
     requireDirectoryReader(caller, tenantId)
-    checkConditions(entity, request.conditions)
-    checkProjection(entity, request.projection)
+    const { conditions, projection, limit } = request
+    checkConditions(entity, conditions)
+    checkProjection(entity, projection)
+    if (conditions.some(({ op }) => op === 'never')) return []
     const scope = await this.#scopeOf(caller, tenantId)
-    const ids: string[] = []
-    for await (const matches of this.#matches(scope, entity, request.conditions, ['id'])) {
-      ids.push(...matches.map(({ id }) => id))
-      if (ids.length >= request.limit) break
+    const { directory } = this.#storage.read
+    if (directory.isNarrow(entity, conditions)) {
+      return directory.loadMatching(scope, entity, conditions, projection, limit)
     }
-    return this.#storage.read.directory.load(
-      scope,
-      entity,
-      ids.slice(0, request.limit),
-      request.projection,
-    )
+    const ids: string[] = []
+    for await (const matches of this.#matches(scope, entity, conditions, ['id'])) {
+      ids.push(...matches.map(({ id }) => id))
+      if (ids.length >= limit) break
+    }
+    return directory.load(scope, entity, ids.slice(0, limit), projection)
   }
 
   async #scopeOf(caller: Caller, tenantId: string): Promise<Scope> {

@@ -107,6 +107,19 @@ export class DirectoryStore {
     return rows.map((row) => ({ id: row.id, sortKey: row.sort_key }))
   }
 
+  /** The first matches in order of id, for conditions that are narrow: one statement, and one for each relation. */
+  async loadMatching(
+    scope: QueryScope,
+    entity: EntityName,
+    conditions: readonly Condition[],
+    projection: Projection,
+    limit: number,
+  ): Promise<DirectoryRow[]> {
+    const source = fragment`from ${tableAs(tableOf(entity).table, 'x')}
+      where ${compileConditions(scope, entity, 'x', conditions)}`
+    return new Loader(this.#queries, scope).loadFirst(entity, source, projection, limit)
+  }
+
   /**
    * The objects with these ids, in this order; those that are gone are left out.
    *
@@ -147,6 +160,22 @@ class Loader {
     const raws = await this.#read(entity, source, column('x', keyColumn), keys, projection)
     const rows = new Map(raws.map((raw) => [String(raw.owner), toRow(entity, raw, projection)]))
     await this.#follow(entity, [...rows.values()], projection)
+    return rows
+  }
+
+  /** The first objects of a source, in order of id. */
+  async loadFirst(
+    entity: EntityName,
+    source: Fragment,
+    projection: Projection,
+    limit: number,
+  ): Promise<LoadedRow[]> {
+    const selected = joined(this.#columns(entity, projection))
+    const order = column('x', tableOf(entity).idColumn)
+    const query = fragment`(select ${selected} ${source} order by ${order} limit ${limit})`
+    const raws = await this.#queries.all(fragmentStatement<RawRow>(query), nothing)
+    const rows = raws.map((raw) => toRow(entity, raw, projection))
+    await this.#follow(entity, rows, projection)
     return rows
   }
 

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { isJson } from '#http/media-type.ts'
 import { contractOf } from '#test/support/contract-files.ts'
@@ -81,4 +82,41 @@ describe('the published examples', () => {
   ])('of the page that %s comes from', async (method, body, error) => {
     expect((await at.call(method, body)).error).toBe(error)
   })
+
+  test('with any part of them replaced by anything are answered, never with a 5xx', async () => {
+    const change = fc.record({
+      example: fc.constantFrom(...examples),
+      step: fc.nat(),
+      value: fc.oneof(
+        fc.jsonValue({ maxDepth: 3 }),
+        fc.constantFrom('*', '%', '\\', 'elements', 'domain.com\\john.smith', -1, 1e300, null),
+      ),
+    })
+    await fc.assert(
+      fc.asyncProperty(change, async ({ example, step, value }) => {
+        const body = replaceOne(example.body, step, value)
+        const { status } = await at.call(example.path.slice(1), body)
+        expect(status).toBeLessThan(500)
+      }),
+      { numRuns: 400 },
+    )
+  })
 })
+
+/** A copy with the value at one place, counted through the tree, replaced. */
+function replaceOne(body: unknown, step: number, value: unknown): unknown {
+  const places = countPlaces(body)
+  let left = step % places
+  const copy = (node: unknown): unknown => {
+    if (left-- === 0) return value
+    if (Array.isArray(node)) return node.map(copy)
+    if (typeof node !== 'object' || node === null) return node
+    return Object.fromEntries(Object.entries(node).map(([name, inner]) => [name, copy(inner)]))
+  }
+  return copy(body)
+}
+
+function countPlaces(node: unknown): number {
+  if (typeof node !== 'object' || node === null) return 1
+  return 1 + Object.values(node).reduce((sum: number, inner) => sum + countPlaces(inner), 0)
+}
