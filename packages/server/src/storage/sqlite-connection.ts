@@ -48,6 +48,8 @@ export function translateSqlite(error: unknown): unknown {
   return error
 }
 
+export type TransactionCommand = 'begin immediate' | 'commit' | 'savepoint unit' | 'release unit'
+
 interface Prepared {
   readonly statement: StatementSync
   readonly columns: readonly string[]
@@ -59,6 +61,7 @@ export class SqliteConnection implements Queries {
   /** Statements that the program knows are few and stay prepared; those built for a request come and go. */
   readonly #fixed = new Map<string, Prepared>()
   readonly #adHoc = new Map<string, Prepared>()
+  readonly #commands = new Map<TransactionCommand, StatementSync>()
   readonly #observer: StorageObserver | undefined
 
   constructor(path: string, options: { readOnly: boolean }, observer?: StorageObserver) {
@@ -70,6 +73,16 @@ export class SqliteConnection implements Queries {
 
   exec(sql: string): void {
     this.#db.exec(sql)
+  }
+
+  /** As `exec`, for one of the few statements that begin and end transactions: parsed once. */
+  command(sql: TransactionCommand): void {
+    let prepared = this.#commands.get(sql)
+    if (prepared === undefined) {
+      prepared = this.#db.prepare(sql)
+      this.#commands.set(sql, prepared)
+    }
+    prepared.run()
   }
 
   /** True between `begin` and its end, as the engine sees it. */
@@ -141,6 +154,7 @@ export class SqliteConnection implements Queries {
   close(): void {
     this.#fixed.clear()
     this.#adHoc.clear()
+    this.#commands.clear()
     this.#db.close()
   }
 

@@ -114,7 +114,7 @@ export class SqliteWriter {
         ended.push({ unit: current, outcome: await this.#runUnit(current) })
         current = undefined
       } while (ended.length < this.#limits.groupUnitsMax && performance.now() < endsAt)
-      this.#connection.exec('commit')
+      this.#connection.command('commit')
     } catch (error) {
       this.#abandon(error, current, ended)
       return
@@ -134,7 +134,7 @@ export class SqliteWriter {
     if (this.#connection.inTransaction) this.#connection.exec('rollback')
     for (;;) {
       try {
-        this.#connection.exec('begin immediate')
+        this.#connection.command('begin immediate')
         return
       } catch (error) {
         if (!isBusy(error) || performance.now() > deadline) throw error
@@ -146,11 +146,11 @@ export class SqliteWriter {
   /** @throws when the whole group is lost with the unit. */
   async #runUnit({ work }: Unit): Promise<Ended['outcome']> {
     const queries = new SqliteUnit(this.#connection)
-    this.#connection.exec('savepoint unit')
+    this.#connection.command('savepoint unit')
     try {
       const value = await this.#watched(work(queries))
       if (queries.failure !== undefined) throw queries.failure.error
-      this.#connection.exec('release unit')
+      this.#connection.command('release unit')
       return { value }
     } catch (error) {
       const fault = queries.failure?.error

@@ -1,6 +1,14 @@
 import { type CompiledQuery, type RawBuilder, sql } from 'kysely'
+import type { Engine } from './dialect.ts'
 import type { Queries } from './queries.ts'
-import { type Builder, dynamicStatement, nothing, type Statement, type Value } from './statement.ts'
+import {
+  type Builder,
+  type Compiled,
+  dynamicStatement,
+  nothing,
+  type Statement,
+  type Value,
+} from './statement.ts'
 import type { Table } from './tables.ts'
 
 /** A whole row of any table: its values by column. */
@@ -54,17 +62,34 @@ export async function insertMissing(
   table: Table,
   rows: readonly Row[],
 ): Promise<number> {
-  const columns = table.columns.map(({ name }) => name)
-  const values = rows.map(
-    (row) => sql`(${sql.join(columns.map((name) => sql`${row[name] ?? null}`))})`,
-  )
-  return queries.run(
-    plain(
-      sql`insert into ${sql.table(table.name)} (${names(columns)}) values ${sql.join(values)}
-          on conflict (${names(table.key)}) do nothing`,
-    ),
-    nothing,
-  )
+  const values = rows.flatMap((row) => table.columns.map(({ name }) => row[name] ?? null))
+  const insert: Statement<object, unknown> = {
+    compiledFor: (engine) => ({
+      ...insertText(engine, table, rows.length),
+      values: () => values,
+    }),
+  }
+  return queries.run(insert, nothing)
+}
+
+const insertTexts = new Map<string, Compiled>()
+
+/** The text for so many rows. That of full batches is kept, and parsed once by PostgreSQL. */
+function insertText(engine: Engine, table: Table, rowCount: number): Compiled {
+  const name = `insert_${table.name}_${rowCount}`
+  const kept = insertTexts.get(engine + name)
+  if (kept !== undefined) return kept
+  const columns = table.columns.map((column) => column.name)
+  const row = sql`(${sql.join(columns.map(() => sql`${null}`))})`
+  const values = sql.join(Array.from({ length: rowCount }, () => row))
+  const compiled = plain(
+    sql`insert into ${sql.table(table.name)} (${names(columns)}) values ${values}
+        on conflict (${names(table.key)}) do nothing`,
+  ).compiledFor(engine)
+  if (rowCount !== batchRowsOf(table)) return compiled
+  const named = { ...compiled, name }
+  insertTexts.set(engine + name, named)
+  return named
 }
 
 export async function countRows(queries: Queries, table: Table): Promise<number> {

@@ -59,9 +59,16 @@ export function presentedIn(request: FastifyRequest): PresentedCredentials {
 
 /** Node keeps the first of several: which one somebody in front of us has looked at is not known. */
 function refuseRepeated({ raw }: FastifyRequest): void {
-  for (const name of ['authorization', 'x-api-key'] as const) {
-    if ((raw.headersDistinct[name]?.length ?? 0) > 1) throw unreadable()
+  const { rawHeaders } = raw
+  let authorizationCount = 0
+  let apiKeyCount = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? ''
+    // Lengths first: this runs for every header of every request.
+    if (name.length === 13 && name.toLowerCase() === 'authorization') authorizationCount++
+    else if (name.length === 9 && name.toLowerCase() === 'x-api-key') apiKeyCount++
   }
+  if (authorizationCount > 1 || apiKeyCount > 1) throw unreadable()
 }
 
 function readAuthorization(header: string): PresentedCredentials {
