@@ -237,8 +237,9 @@ async function addTenants(
 describe.each(engines)('new data keys on %s', limits, (engine) => {
   const rotate = ['--data-keys', '--settle-seconds', '0']
 
-  async function versions(url: string): Promise<unknown[]> {
-    return column(url, 'tenant_key', 'version')
+  async function versions(url: string): Promise<number[]> {
+    const found = await column(url, 'tenant_key', 'version')
+    return found.map(Number).sort((one, other) => one - other)
   }
 
   /** The key versions of everything that is sealed in a column. */
@@ -277,7 +278,7 @@ describe.each(engines)('new data keys on %s', limits, (engine) => {
     const { oldKey, run } = changeOf(installation)
     const { url } = installation
     expect(await run(...rotate, '--tenant', 'acme')).toMatchObject({ code: 0 })
-    expect((await versions(url)).toSorted()).toEqual([1, 1, 2])
+    expect(await versions(url)).toEqual([1, 1, 2])
     expect(await run(...rotate, '--tenant', 'nobody')).toMatchObject({ code: 1 })
     await works(url, oldKey)
   })
@@ -294,11 +295,11 @@ describe.each(engines)('new data keys on %s', limits, (engine) => {
     while ((await sealedWith(url)).size < 2) await Promise.race([ended, sleep(10)])
     child.kill('SIGKILL')
     expect((await ended).code).toBe(null)
-    expect((await versions(url)).toSorted()).toEqual([1, 1, 1, 2])
+    expect(await versions(url)).toEqual([1, 1, 1, 2])
     await works(url, oldKey)
 
     expect(await run(...args.slice(1))).toMatchObject({ code: 0 })
-    expect((await versions(url)).toSorted()).toEqual([1, 1, 2])
+    expect(await versions(url)).toEqual([1, 1, 2])
     await using core = await createReadyTestCore({ url, masterKey: oldKey })
     const ids = await column(url, 'otp_token', 'id')
     const secrets = await column(url, 'otp_token', 'sealed_secret')
