@@ -18,6 +18,7 @@ import {
   translatePostgres,
   writerConfig,
 } from './postgres-connection.ts'
+import { PostgresLink } from './postgres-link.ts'
 import { type Database, StorageError } from './queries.ts'
 
 async function openLedger(place: DatabasePlace): Promise<Database> {
@@ -344,6 +345,18 @@ describe('a server that goes away', () => {
     },
     60_000,
   )
+})
+
+test('the late news of a lost connection does not cost the one that took its place', async () => {
+  await using place = await createPlace('postgres')
+  const link = new PostgresLink(writerConfig(place.url))
+  const first = await link.connect()
+  link.drop(first)
+  const second = await link.connect()
+  link.drop(first)
+  expect(second).not.toBe(first)
+  expect(await link.connect()).toBe(second)
+  await link.close()
 })
 
 test('a server that was never there is unavailable, and closing does not wait for it', async () => {
