@@ -35,6 +35,7 @@ import type { IdSource } from './ulid.ts'
 import { UserCredentialStore } from './users/user-credential-store.ts'
 import { UserDomainStore } from './users/user-domain-store.ts'
 import { UserIdentifierStore } from './users/user-identifier-store.ts'
+import { UserLockStore } from './users/user-lock-store.ts'
 import { UserResolver } from './users/user-resolver-store.ts'
 import { UserStore } from './users/user-store.ts'
 import { UserViewStore } from './users/user-view-store.ts'
@@ -76,6 +77,7 @@ export class Stores {
   #userViews: UserViewStore | undefined
   #userIdentifiers: UserIdentifierStore | undefined
   #userCredentials: UserCredentialStore | undefined
+  #userLocks: UserLockStore | undefined
   #userResolver: UserResolver | undefined
   #serviceAccounts: ServiceAccountStore | undefined
   #credentials: CredentialStore | undefined
@@ -245,6 +247,11 @@ export class Stores {
   get userCredentials(): UserCredentialStore {
     this.#userCredentials ??= new UserCredentialStore(this.#queries)
     return this.#userCredentials
+  }
+
+  get userLocks(): UserLockStore {
+    this.#userLocks ??= new UserLockStore(this.#queries)
+    return this.#userLocks
   }
 
   get userResolver(): UserResolver {

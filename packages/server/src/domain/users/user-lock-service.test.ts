@@ -39,6 +39,7 @@ describe.each(engines)('locks of users on %s', (engine) => {
       id,
       admin,
       get: () => services.users.get(admin, id, 'john'),
+      lock: (reason?: string) => services.locks.lock(admin, id, 'john', reason),
       unlock: () => services.locks.unlock(admin, id, 'john'),
       verify: async (code: string) => {
         const request = { user: { id: 'john' }, code }
@@ -103,6 +104,109 @@ describe.each(engines)('locks of users on %s', (engine) => {
       failureCount: 0,
     })
     expect(await verify('755224')).toBe('LOCKED')
+  })
+
+  test('an administrator locks until unlocked; doing it again changes nothing', async () => {
+    const { id, get, lock, unlock, verify } = await newTenant({})
+    await bench.addToken({ tenantId: id, userId: 'john' })
+    const lockedAtMs = core.clock()
+    const locked = { lockedAtMs, untilMs: null, reason: 'ADMINISTRATOR' }
+    expect(await lock('Left the bank')).toMatchObject({ id: 'john', lock: locked })
+    core.clock.advance(10 * 365 * 86_400_000)
+    await lock('Once more')
+    expect((await get()).lock).toEqual(locked)
+    expect(await verify('755224')).toBe('LOCKED')
+    const records = await recordsOf(core, id)
+    expect(
+      records.filter((record) => 'action' in record && record.action === 'user.locked'),
+    ).toEqual([
+      {
+        action: 'user.locked',
+        target: { type: 'user', id: 'john' },
+        userId: 'john',
+        detail: { reason: 'ADMINISTRATOR', lockedUntil: null, words: 'Left the bank' },
+      },
+    ])
+    expect((await unlock()).lock).toBeNull()
+    expect(await verify('755224')).toBe('ACCEPTED')
+  })
+
+  test('R7: a timed lock becomes one without end, with its failures while it runs and without them after', async () => {
+    for (const [waitMs, failureCount] of [
+      [59_999, 2],
+      [60_000, 0],
+    ] as const) {
+      const { id, get, lock, verify } = await newTenant({ userMaxFailures: 2, userLockSeconds: 60 })
+      await bench.addToken({ tenantId: id, userId: 'john' })
+      await verify('000000')
+      await verify('000000')
+      core.clock.advance(waitMs)
+      expect(await lock()).toMatchObject({ lock: { reason: 'ADMINISTRATOR' }, failureCount })
+      core.clock.advance(60_000)
+      expect(await get()).toMatchObject({ lock: { untilMs: null }, failureCount })
+    }
+  })
+
+  test('what was decided before the lock and is written after it leaves it alone', async () => {
+    const { id, get, lock } = await newTenant({ userMaxFailures: 2, userLockSeconds: 60 })
+    const locked = await lock()
+    const nowMs = core.clock()
+    const limit = { failuresMax: 1, lockSeconds: 1 }
+    await core.storage.transaction(async ({ failures }) => {
+      expect(await failures.failUser(id, 'john', nowMs, limit)).toBeUndefined()
+      await failures.clearUserFailures(id, 'john', nowMs)
+    })
+    expect(await get()).toEqual(locked)
+  })
+
+  test('R4: the lock stands whatever right and wrong codes come in the same moment', async () => {
+    for (let round = 0; round < 8; round++) {
+      const { id, get, lock, verify } = await newTenant({
+        tokenMaxFailures: 100,
+        userMaxFailures: 3,
+        userLockSeconds: 1,
+      })
+      await bench.addToken({ tenantId: id, userId: 'john' })
+      const before = ['000000', '755224', '000000']
+      const after = ['287082', '000000', '000000', '000000', '359152']
+      await Promise.all([...before.map(verify), lock(), ...after.map(verify)])
+      expect((await get()).lock).toMatchObject({ untilMs: null, reason: 'ADMINISTRATOR' })
+      core.clock.advance(2_000)
+      expect(await verify('969429')).toBe('LOCKED')
+    }
+  })
+
+  test('R4: of twenty locks at once one is recorded', async () => {
+    const { id, lock } = await newTenant({})
+    await Promise.all(Array.from({ length: 20 }, () => lock()))
+    const records = await recordsOf(core, id)
+    expect(
+      records.filter((record) => 'action' in record && record.action === 'user.locked'),
+    ).toHaveLength(1)
+  })
+
+  test('only who may change users locks them, and nobody in another tenant', async () => {
+    const one = await newTenant({})
+    const other = await newTenant({})
+    const { locks } = services
+    const reader = testCaller(one.id, ['tenant:read', 'verify'])
+    await expect(locks.lock(one.admin, one.id, 'nobody')).rejects.toEqual(refusal('user_not_found'))
+    await expect(locks.lock(one.admin, other.id, 'john')).rejects.toEqual(
+      refusal('tenant_not_found'),
+    )
+    await expect(locks.lock(reader, one.id, 'john')).rejects.toEqual(refusal('forbidden'))
+    await expect(one.lock('x'.repeat(256))).rejects.toEqual(refusal('invalid_request', ['/reason']))
+    expect((await one.get()).lock).toBeNull()
+    await one.lock()
+    expect((await other.get()).lock).toBeNull()
+  })
+
+  test("a change with clearFailures ends an administrator's lock too", async () => {
+    const { id, admin, lock, verify } = await newTenant({})
+    await bench.addToken({ tenantId: id, userId: 'john' })
+    await lock()
+    await services.users.update(admin, id, 'john', { clearFailures: true })
+    expect(await verify('755224')).toBe('ACCEPTED')
   })
 
   test("a change with clearFailures ends the user's own lock only", async () => {

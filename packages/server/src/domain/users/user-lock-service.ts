@@ -1,6 +1,7 @@
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
+import { MemberCheck } from './name-text.ts'
 import type { User } from './user.ts'
 import { requireUserWriter } from './user-rights.ts'
 import { getUser, userNotFound } from './user-service.ts'
@@ -13,6 +14,34 @@ export class UserLockService {
   constructor(dependencies: { storage: Storage; clock: Clock }) {
     this.#storage = dependencies.storage
     this.#clock = dependencies.clock
+  }
+
+  /**
+   * Locks all credentials of the user until unlocked, also when a lock that would have ended by itself is running. A user
+   * who is locked so already stays as is.
+   *
+   * @param reason the administrator's words, for the journal.
+   * @throws DomainError `forbidden`, `tenant_not_found`, `user_not_found`; `invalid_request` for a reason that is too long.
+   */
+  async lock(caller: Caller, tenantId: string, userId: string, reason?: string): Promise<User> {
+    requireUserWriter(caller, tenantId)
+    const check = new MemberCheck()
+    check.text('/reason', reason)
+    check.finish()
+    return this.#storage.transaction(async (stores) => {
+      await stores.tenants.requireFor(caller, tenantId)
+      if (!(await stores.users.hold(tenantId, userId))) throw userNotFound()
+      const nowMs = this.#clock()
+      if (await stores.userLocks.lock(tenantId, userId, nowMs)) {
+        await stores.journal.append(caller, tenantId, {
+          action: 'user.locked',
+          target: { type: 'user', id: userId },
+          userId,
+          detail: { reason: 'ADMINISTRATOR', lockedUntil: null, words: reason ?? null },
+        })
+      }
+      return getUser(stores, tenantId, userId, nowMs)
+    })
   }
 
   /**
