@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openDatabase } from '#storage/database.ts'
 import { documentOf, runCommand } from '#test/support/commands.ts'
 import { rfcCodes } from '#test/support/tokens.ts'
+import { exitCodeHelp } from './failure.ts'
 
 const secret = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ'
 const hotpUri = (counter: number) => `otpauth://hotp/a?secret=${secret}&counter=${counter}`
@@ -127,6 +128,14 @@ describe('the program', () => {
     expect(await runCommand(['frobnicate'])).toMatchObject({ code: 2 })
     expect(await runCommand(['copy'])).toMatchObject({ code: 2 })
     expect(await runCommand(['otp', '--colour'])).toMatchObject({ code: 2 })
+  })
+
+  test('docs/operations.md has the same table of exit codes as --help', () => {
+    const text = readFileSync(new URL('../../../../docs/operations.md', import.meta.url), 'utf8')
+    const documented = [...text.matchAll(/^\| (\d+) \| (.+) \|$/gm)].map((row) => row.slice(1))
+    const helped = [...exitCodeHelp.matchAll(/^ {2}(\d+) +(.+)$/gm)].map((row) => row.slice(1))
+    expect(helped).toHaveLength(7)
+    expect(documented).toEqual(helped)
   })
 
   test('its bin starts it in this Node', async () => {

@@ -1,3 +1,4 @@
+import { createDecipheriv, createHash, hkdfSync } from 'node:crypto'
 import { copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -174,6 +175,51 @@ describe('a backup that is not what it was', () => {
   test('has several full pieces', () => {
     expect(chunks.length).toBeGreaterThan(3)
     expect(chunks[0]?.length).toBe(flagBytes + lengthBytes + chunkBytesMax + tagBytes)
+  })
+
+  test('can be read by its description in docs/operations.md alone', () => {
+    const headerEnd = 19 + 4 + bytes.readUInt32BE(19)
+    const header = JSON.parse(bytes.toString('utf8', 23, headerEnd)) as Record<string, string>
+    const open = (key: Uint8Array, nonce: Uint8Array, sealed: Buffer, bound: Uint8Array) => {
+      const decipher = createDecipheriv('aes-256-gcm', key, nonce)
+      decipher.setAAD(bound)
+      decipher.setAuthTag(sealed.subarray(-16))
+      return Buffer.concat([decipher.update(sealed.subarray(0, -16)), decipher.final()])
+    }
+    const wrapped = Buffer.from(header.wrappedKey ?? '', 'base64')
+    const secret = open(
+      Buffer.alloc(32, 7),
+      wrapped.subarray(0, 12),
+      wrapped.subarray(12),
+      Buffer.from(`countersign-wrap-v1\nbackup\n${header.id}`),
+    )
+    const salt = createHash('sha256').update(bytes.subarray(0, headerEnd)).digest()
+    const key = new Uint8Array(hkdfSync('sha256', secret, salt, 'countersign backup v1', 32))
+    const pieces: Buffer[] = []
+    for (let at = headerEnd, index = 0; at < bytes.length; index++) {
+      const end = at + 5 + bytes.readUInt32BE(at + 1)
+      const nonce = Buffer.alloc(12)
+      nonce.writeUInt32BE(index, 8)
+      const bound = Buffer.concat([nonce.subarray(4), bytes.subarray(at, at + 1)])
+      pieces.push(open(key, nonce, bytes.subarray(at + 5, end), bound))
+      at = end
+    }
+    const lines = Buffer.concat(pieces).toString('utf8').split('\n')
+    expect(JSON.parse(lines[0] ?? '')).toEqual({
+      table: 'platform_value',
+      columns: ['tenant_id', 'name', 'value'],
+    })
+    expect(lines).toContain(JSON.stringify(['acme', 'note-299', longText]))
+    expect(lines.at(-1)).toBe('')
+    const { manifest = '' } = JSON.parse(lines.at(-2) ?? '') as { manifest?: string }
+    const text = Buffer.from(manifest.split('.')[1] ?? '', 'base64url').toString('utf8')
+    const said = JSON.parse(text) as { id: string; tables: { name: string; sha256: string }[] }
+    expect(said.id).toBe(header.id)
+    const start = lines.findIndex((line) => line.startsWith('{"table":"tenant"')) + 1
+    const rows = lines.slice(start, start + 2).map((line) => `${line}\n`)
+    expect(said.tables.find(({ name }) => name === 'tenant')?.sha256).toBe(
+      createHash('sha256').update(rows.join('')).digest('hex'),
+    )
   })
 
   test('65: pieces swapped, repeated or left out', async () => {
