@@ -10,6 +10,8 @@ export interface ColumnTypes {
   readonly bytes: string
   /** What follows the closing bracket of `create table`. */
   readonly tableOptions: string
+  /** The same for tables with rows of about 1,000 bytes or more: SQLite would put each of them on a page of its own. */
+  readonly largeRowOptions: string
 }
 
 export const columnTypes: Record<Engine, ColumnTypes> = {
@@ -18,6 +20,13 @@ export const columnTypes: Record<Engine, ColumnTypes> = {
     integer: 'integer',
     bytes: 'blob',
     tableOptions: ' strict, without rowid',
+    largeRowOptions: ' strict',
   },
-  postgres: { text: 'text collate "C"', integer: 'bigint', bytes: 'bytea', tableOptions: '' },
+  postgres: {
+    text: 'text collate "C"',
+    integer: 'bigint',
+    bytes: 'bytea',
+    tableOptions: '',
+    largeRowOptions: '',
+  },
 }

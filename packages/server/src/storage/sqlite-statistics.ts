@@ -8,6 +8,7 @@ interface IndexRow {
   readonly index_name: string
   readonly is_unique: number
   readonly origin: string
+  readonly is_without_rowid: number
   readonly columns: string
 }
 
@@ -22,7 +23,8 @@ export function fixStatistics(connection: SqliteConnection): void {
   connection.exec('delete from sqlite_stat1')
   for (const index of listIndexes(connection)) {
     // The primary key of a table without rowid goes by the table's name.
-    const name = index.origin === 'pk' ? index.table_name : index.index_name
+    const isTable = index.origin === 'pk' && index.is_without_rowid === 1
+    const name = isTable ? index.table_name : index.index_name
     connection.exec(
       `insert into sqlite_stat1 (tbl, idx, stat) values ('${index.table_name}', '${name}', '${statisticsOf(index)}')`,
     )
@@ -33,6 +35,7 @@ export function fixStatistics(connection: SqliteConnection): void {
 function listIndexes(connection: SqliteConnection): IndexRow[] {
   return connection.rows(`
     select t.name as table_name, i.name as index_name, i."unique" as is_unique, i.origin as origin,
+      (select l.wr from pragma_table_list l where l.name = t.name) as is_without_rowid,
       (select group_concat(c.name) from pragma_index_info(i.name) c) as columns
     from sqlite_schema t, pragma_index_list(t.name) i
     where t.type = 'table' and t.name not like 'sqlite_%'`) as unknown as IndexRow[]

@@ -79,6 +79,48 @@ const findSeqNearId = statement((db, p: { tenantId: string; id: string }) =>
     .limit(1),
 )
 
+const findSeqOfId = statement((db, p: { tenantId: string; id: string }) =>
+  db
+    .selectFrom('journal_record')
+    .select('seq')
+    .where('tenant_id', '=', p.tenantId)
+    .where('id', '=', p.id),
+)
+
+interface UserPart {
+  readonly tenantId: string
+  readonly userId: string
+  readonly fromSeq: number
+  readonly toSeq: number
+  readonly offset: number
+}
+
+const findUserSeqUpwards = statement((db, p: UserPart) =>
+  db
+    .selectFrom('journal_record')
+    .select('seq')
+    .where('tenant_id', '=', p.tenantId)
+    .where('user_id', '=', p.userId)
+    .where('seq', '>=', p.fromSeq)
+    .where('seq', '<=', p.toSeq)
+    .orderBy('seq')
+    .limit(1)
+    .offset(p.offset),
+)
+
+const findUserSeqDownwards = statement((db, p: UserPart) =>
+  db
+    .selectFrom('journal_record')
+    .select('seq')
+    .where('tenant_id', '=', p.tenantId)
+    .where('user_id', '=', p.userId)
+    .where('seq', '>=', p.fromSeq)
+    .where('seq', '<=', p.toSeq)
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .offset(p.offset),
+)
+
 /** Reads the chain. Every method reads a bounded number of rows. */
 export class JournalReaderStore {
   readonly #queries: Queries
@@ -113,9 +155,26 @@ export class JournalReaderStore {
     return (await this.#queries.first(findSeqNearId, { tenantId, id }))?.seq
   }
 
+  async findSeqOfId(tenantId: string, id: string): Promise<number | undefined> {
+    return (await this.#queries.first(findSeqOfId, { tenantId, id }))?.seq
+  }
+
+  /** The seq of a user's `count`-th record in a range, from the end that `order` begins at; undefined for fewer. */
+  async findUserSeq(
+    tenantId: string,
+    userId: string,
+    { fromSeq, toSeq }: RecordRange,
+    order: 'asc' | 'desc',
+    count: number,
+  ): Promise<number | undefined> {
+    const find = order === 'asc' ? findUserSeqUpwards : findUserSeqDownwards
+    const part = { tenantId, userId, fromSeq, toSeq, offset: count - 1 }
+    return (await this.#queries.first(find, part))?.seq
+  }
+
   /**
    * The records of a range of seq for which the filter holds. The caller bounds the range, and so what is read: a
-   * filter on user or target is found by its index, any other is applied row by row.
+   * filter on the user is found by its index, any other is applied row by row.
    */
   search(
     tenantId: string,

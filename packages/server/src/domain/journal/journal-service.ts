@@ -75,7 +75,7 @@ export class JournalService {
     const after = decodeCursor(cursor, ['integer'], scope)?.[0]
     const whole = await this.#rangeOf(tenantId, filter)
     if (whole === undefined) return { items: [] }
-    const range = scanned(behind(whole, after, order), order)
+    const range = await this.#scanned(tenantId, behind(whole, after, order), filter, order)
     const rows = await this.#storage.read.journalReader.search(
       tenantId,
       range,
@@ -89,7 +89,7 @@ export class JournalService {
     if (rows.length === limit && last !== undefined) {
       return { items, nextCursor: encodeCursor([last.seq], scope) }
     }
-    if (reachedEnd) return { items }
+    if (reachedEnd || filter.id !== undefined) return { items }
     return {
       items,
       nextCursor: encodeCursor([order === 'asc' ? range.toSeq : range.fromSeq], scope),
@@ -273,6 +273,33 @@ export class JournalService {
     if (record?.hash !== statement.hash) verifier.fault(statement.seq, 'CHECKPOINT_MISMATCH')
   }
 
+  /** The part of a range that one request looks at: what the indexes lead to, and 5,000 rows at most. */
+  async #scanned(
+    tenantId: string,
+    range: RecordRange,
+    filter: RecordFilter,
+    order: 'asc' | 'desc',
+  ): Promise<RecordRange> {
+    const { journalReader } = this.#storage.read
+    const { id, userId } = filter
+    if (id !== undefined) {
+      const seq = await journalReader.findSeqOfId(tenantId, id)
+      return seq === undefined || seq < range.fromSeq || seq > range.toSeq
+        ? range
+        : { fromSeq: seq, toSeq: seq }
+    }
+    const plainEnd =
+      order === 'asc' ? range.fromSeq + scannedRowsMax - 1 : range.toSeq - scannedRowsMax + 1
+    const end =
+      userId === undefined
+        ? plainEnd
+        : await journalReader.findUserSeq(tenantId, userId, range, order, scannedRowsMax)
+    if (end === undefined) return range
+    return order === 'asc'
+      ? { fromSeq: range.fromSeq, toSeq: Math.min(range.toSeq, end) }
+      : { fromSeq: Math.max(range.fromSeq, end), toSeq: range.toSeq }
+  }
+
   /** The part of the chain in which the filter's time can lie; undefined for an empty chain. */
   async #rangeOf(
     tenantId: string,
@@ -300,10 +327,4 @@ function addTo(verifier: ChainVerifier, record: PlacedRecord): void {
 function behind(range: RecordRange, after: number | undefined, order: 'asc' | 'desc'): RecordRange {
   if (after === undefined) return range
   return order === 'asc' ? { ...range, fromSeq: after + 1 } : { ...range, toSeq: after - 1 }
-}
-
-function scanned({ fromSeq, toSeq }: RecordRange, order: 'asc' | 'desc'): RecordRange {
-  return order === 'asc'
-    ? { fromSeq, toSeq: Math.min(toSeq, fromSeq + scannedRowsMax - 1) }
-    : { fromSeq: Math.max(fromSeq, toSeq - scannedRowsMax + 1), toSeq }
 }

@@ -1,9 +1,10 @@
 import type { ColumnTypes } from '../dialect.ts'
 
 /** Tenants and their keys, callers, users, OATH tokens, the journal. `schema.ts` explains the columns. */
-export function foundation({ text, integer, bytes, tableOptions }: ColumnTypes): string[] {
-  const table = (name: string, columns: string): string =>
-    `create table ${name} (${columns})${tableOptions}`
+export function foundation(types: ColumnTypes): string[] {
+  const { text, integer, bytes } = types
+  const table = (name: string, columns: string, options = types.tableOptions): string =>
+    `create table ${name} (${columns})${options}`
 
   return [
     table(
@@ -81,6 +82,7 @@ export function foundation({ text, integer, bytes, tableOptions }: ColumnTypes):
       tenant_id ${text} not null, request_key ${text} not null, body_hash ${text} not null, state ${text} not null,
       status ${integer}, headers ${text}, sealed_body ${bytes}, expires_at ${integer} not null,
       primary key (tenant_id, request_key)`,
+      types.largeRowOptions,
     ),
     'create index idempotent_reply_expiry on idempotent_reply (expires_at)',
 
@@ -210,10 +212,10 @@ export function foundation({ text, integer, bytes, tableOptions }: ColumnTypes):
       outcome ${text} not null, surface ${text} not null, actor_id ${text}, user_id ${text}, target_type ${text},
       target_id ${text}, at ${integer} not null, body ${text} not null, hash ${text} not null,
       primary key (tenant_id, seq)`,
+      types.largeRowOptions,
     ),
     'create unique index journal_record_id on journal_record (tenant_id, id)',
     'create index journal_record_user on journal_record (tenant_id, user_id, seq) where user_id is not null',
-    'create index journal_record_target on journal_record (tenant_id, target_id, seq) where target_id is not null',
     table(
       'journal_checkpoint',
       `
