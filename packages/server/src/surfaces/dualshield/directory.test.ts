@@ -121,7 +121,7 @@ describe('userCreate', () => {
     [242, { 'domain.name': 'x', loginName: 'x' }],
     [1004, { domain: 'x', loginName: 'a\\b' }],
     [1004, { 'domain.name': 'acme.com', loginName: 'x', email: 'x' }],
-    [1004, { 'domain.name': 'acme.com', loginName: 'x', status: 'LOCKED' }],
+    [1004, { 'domain.name': 'acme.com', loginName: 'x', status: 'ASLEEP' }],
     [1004, { 'domain.name': 'acme.com', loginName: 'x', loginNam: 'y' }],
     [1005, { 'domain.name': 'acme.com', loginName: 'x', groups: [] }],
     [1006, { 'domain.name': 'acme.com', loginName: 'x', lastLogin: null }],

@@ -4,7 +4,7 @@ import type { Schemas } from './contract.gen.ts'
 import { done, type Endpoint } from './endpoint.ts'
 import { getObject, returnOfCreate, searchObjects, showById } from './objects.ts'
 import { findDomainName, findUser, idOrReference, tenantOf } from './references.ts'
-import { invalid, missing } from './refusals.ts'
+import { missing } from './refusals.ts'
 
 /** Makes a user in a domain. */
 export const userCreate: Endpoint<'userCreate'> = async ({ core, caller, body }) => {
@@ -14,14 +14,14 @@ export const userCreate: Endpoint<'userCreate'> = async ({ core, caller, body })
   const wanted = returnOfCreate('user', body.return)
   if (loginName === undefined) throw missing('attrs.loginName')
   if (domain === undefined) throw missing('attrs.domain')
-  const userStatus = statusOf(status)
-  const { ulid } = await core.users.create(caller, tenantOf(caller), {
+  const { id, ulid } = await core.users.create(caller, tenantOf(caller), {
     ...own(names),
     domain: await findDomainName(agent, 'attrs.domain', domain),
     loginName,
     ...(userPrincipalName === undefined ? {} : { principalName: userPrincipalName }),
-    ...(userStatus === undefined ? {} : { status: userStatus }),
+    ...(status === undefined ? {} : nativeStatus[status]),
   })
+  if (status === 'LOCKED') await core.userLocks.lock(caller, tenantOf(caller), id)
   return { status: 200, body: { error: 0, result: await showById(agent, 'user', ulid, wanted) } }
 }
 
@@ -31,19 +31,24 @@ export const userGet: Endpoint<'userGet'> = async ({ core, caller, body }) => ({
   body: { error: 0, result: await getObject({ core, caller }, 'user', body) },
 })
 
-/** Changes a user; the status ACTIVE forgets failures and lock. */
+/** Changes a user; the status LOCKED locks until the status ACTIVE, which forgets failures and lock. */
 export const userSet: Endpoint<'userSet'> = async ({ core, caller, body }) => {
   const agent = { core, caller }
   const attrs = single<Schemas['UserSetAttrs']>(body.attrs)
   const { userPrincipalName, status, ...names } = attrs
-  const userStatus = statusOf(status)
   const { key } = await findUser(agent, 'user', idOrReference(body.id, body.user, 'user'))
-  await core.users.update(caller, tenantOf(caller), key, {
+  const changes = {
     ...own(names),
     ...(userPrincipalName === undefined ? {} : { principalName: userPrincipalName }),
-    ...(userStatus === undefined ? {} : { status: userStatus }),
-    ...(userStatus === 'ACTIVE' ? { clearFailures: true } : {}),
-  })
+    ...(status === undefined ? {} : nativeStatus[status]),
+    ...(status === 'ACTIVE' ? { clearFailures: true } : {}),
+  }
+  const locks = status === 'LOCKED'
+  // First, because it can be refused.
+  if (!locks || Object.keys(changes).length > 0) {
+    await core.users.update(caller, tenantOf(caller), key, changes)
+  }
+  if (locks) await core.userLocks.lock(caller, tenantOf(caller), key)
   return done
 }
 
@@ -60,19 +65,12 @@ export const userDelete: Endpoint<'userDelete'> = async ({ core, caller, body })
   return done
 }
 
-/** INACTIVE and DISABLED are one to the core. A lock is its own answer to failures, and cannot be given. */
-function statusOf(status: Schemas['UserStatus'] | undefined): UserStatus | undefined {
-  switch (status) {
-    case undefined:
-      return undefined
-    case 'ACTIVE':
-      return 'ACTIVE'
-    case 'INACTIVE':
-    case 'DISABLED':
-      return 'DISABLED'
-    case 'LOCKED':
-      throw invalid('attrs.status')
-  }
+/** INACTIVE and DISABLED are one to the core. A lock is no status there: it leaves the status as it is. */
+const nativeStatus: Readonly<Record<Schemas['UserStatus'], { readonly status?: UserStatus }>> = {
+  ACTIVE: { status: 'ACTIVE' },
+  INACTIVE: { status: 'DISABLED' },
+  DISABLED: { status: 'DISABLED' },
+  LOCKED: {},
 }
 
 /** Only what was given: absent members are left alone. */
