@@ -144,6 +144,70 @@ describe.each(engines)('on %s', (engine) => {
       expect((await verify(rfcCodes[0], changes)).error).toBe(error)
     })
 
+    describe('however user and token are named, the answer is the same', () => {
+      const domain = 'acme.com'
+      const users: [string, (name: string) => unknown][] = [
+        ['login and domain', (name) => ({ loginName: name, 'domain.name': domain })],
+        ['login and domain, nested', (name) => ({ loginNam: name, domain: { name: domain } })],
+        [
+          'login and domain, otherwise written',
+          (name) => ({ loginName: name.toUpperCase(), 'domain.name': 'ACME.com' }),
+        ],
+        ['login alone', (name) => ({ loginName: name })],
+        ['qualified login', (name) => ({ loginName: `${domain}\\${name}` })],
+        [
+          'qualified login and domain',
+          (name) => ({ loginName: `${domain}\\${name}`, 'domain.name': domain }),
+        ],
+      ]
+
+      test.each(users)('200 error 0, 101, 1031, 1021 and 1025 by %s', async (_form, nameOf) => {
+        await assign()
+        const user = nameOf(login)
+        const body = { user, credential: { otp: rfcCodes[0] } }
+        const other = `other-${number}`
+        await at.addRfcToken(other)
+        const ask = async (changes: object) =>
+          (await at.call('auth/verify', { ...body, ...changes })).error
+        expect(await ask({ user: nameOf('nobody') })).toBe(101)
+        expect(await ask({ token: { serial: other } })).toBe(1031)
+        expect(await ask({ token: { serial: 'none' } })).toBe(1021)
+        expect(await ask({ token: { id: 'none' } })).toBe(1021)
+        expect(await ask({ user: nameOf('nobody'), token: { serial: 'none' } })).toBe(1021)
+        expect(await ask({ user: nameOf('nobody'), token: { serial } })).toBe(101)
+        await at.call('user/set', { id: userId, attrs: { status: 'DISABLED' } })
+        expect(await ask({ token: { serial: 'none' } })).toBe(1021)
+        expect(await ask({ token: { serial } })).toBe(1037)
+        await at.call('user/set', { id: userId, attrs: { status: 'ACTIVE' } })
+        expect(await ask({ token: { id: tokenId } })).toBe(0)
+        expect(await ask({ token: { serial }, credential: { otp: rfcCodes[1] } })).toBe(0)
+        expect(await ask({ credential: { otp: rfcCodes[2] } })).toBe(0)
+        const twin = await at.call('token/import', {
+          attrs: {
+            product: { manufacturerCode: 'DN', productCode: 'ST' },
+            encode: 'HEX',
+            data: `serial number,secret key\n${serial},${rfcSeedHex}\n`,
+          },
+        })
+        expect(twin.error).toBe(0)
+        const later = { credential: { otp: rfcCodes[3] } }
+        expect(await ask({ ...later, token: { serial } })).toBe(1025)
+        expect(await ask({ ...later, token: { serial, product: { productCode: 'SE' } } })).toBe(0)
+      })
+
+      test('an attempt that names an unknown user or token is recorded, and spends nothing', async () => {
+        await assign()
+        const before = (await at.journal()).length
+        expect((await verify(rfcCodes[0], { token: { serial: 'none' } })).error).toBe(1021)
+        expect((await verify(rfcCodes[0], { token: { serial } })).error).toBe(0)
+        const records = (await at.journal()).slice(before)
+        expect(records.map(({ detail }) => detail)).toMatchObject([
+          { result: 'NO_CREDENTIAL', unusable: 'not_assigned' },
+          { result: 'ACCEPTED' },
+        ])
+      })
+    })
+
     test('an attempt for nobody is recorded, by the hash of the name', async () => {
       await verify(rfcCodes[0], { user: { loginName: 'secret-name' } })
       const last = (await at.journal()).at(-1)

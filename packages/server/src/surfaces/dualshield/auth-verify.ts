@@ -12,6 +12,7 @@ import { showById } from './objects.ts'
 import { readReturn } from './projection.ts'
 import { type Agent, findToken, findUser, tenantOf } from './references.ts'
 import { missing } from './refusals.ts'
+import { readId } from './wire.ts'
 
 /** Checks a code of a user and spends it. */
 export const authVerify: Endpoint<'authVerify'> = ({ core, caller, body }) =>
@@ -43,6 +44,9 @@ export const authListTokens: Endpoint<'authListTokens'> = async ({ core, caller,
   }
 }
 
+/** Who and what is verified. */
+type Subject = Required<Pick<VerificationRequest, 'user'>> & Pick<VerificationRequest, 'token'>
+
 const listedTokensMax = 1_000
 /** Longest text of the agent that goes to the journal. */
 const contextLengthMax = 255
@@ -63,19 +67,63 @@ async function verify(agent: Agent, body: Schemas['AuthVerifyRequest'], isLogon:
     isLogon,
     ...(context === undefined ? {} : { context }),
   }
-  const { token, user } = await findSubject(agent, body, attempt)
+  const plain = plainSubject(body)
+  const subject = plain ?? (await findSubject(agent, body, attempt))
   const outcome = await core.verification.verify(caller, tenantOf(caller), {
     ...attempt,
-    user: { id: user },
-    ...(token === undefined ? {} : { token: { id: token } }),
+    ...subject,
   })
   const accepted = outcome.credential?.tokenId
   if (outcome.result !== 'ACCEPTED' || accepted === undefined) {
-    return answerTo(outcome, token !== undefined)
+    if (plain !== undefined) await requireSubject(agent, body, outcome)
+    return answerTo(outcome, subject.token !== undefined)
   }
   if (wanted === undefined) return { status: 200, body: { error: 0 } } as const
   const result = await showById(agent, 'token', accepted, wanted)
   return { status: 200, body: { error: 0, result } } as const
+}
+
+/**
+ * What the usual forms name: a login name with the name of its domain, and if any a token by serial or id. The core finds
+ * these in the statements in which it decides, so nothing has to be looked up before. Undefined for all other forms.
+ */
+function plainSubject({ user, token }: Schemas['AuthVerifyRequest']): Subject | undefined {
+  if (!hasOnly(user, ['loginName', 'domain']) || !hasOnly(user.domain, ['name'])) return undefined
+  const { loginName } = user
+  const domain = user.domain.name
+  // With a domain in front of it, too, the login names two.
+  if (loginName === undefined || domain === undefined || loginName.includes('\\')) return undefined
+  const named = { user: { loginName, domain } }
+  if (token === undefined) return named
+  if (hasOnly(token, ['serial']) && token.serial !== undefined) {
+    return { ...named, token: { serial: token.serial } }
+  }
+  const id = hasOnly(token, ['id']) && token.id !== undefined ? readId(token.id) : undefined
+  return id === undefined ? undefined : { ...named, token: { id } }
+}
+
+function hasOnly<Reference>(
+  reference: Reference,
+  names: readonly string[],
+): reference is Extract<Reference, object> {
+  if (typeof reference !== 'object' || reference === null) return false
+  const given = Object.keys(reference)
+  return given.length === names.length && given.every((name) => names.includes(name))
+}
+
+/**
+ * Says which of what a plain request named is not there; the attempt was decided and recorded all the same.
+ *
+ * @throws DomainError as `findToken` and `findUser`.
+ */
+async function requireSubject(
+  agent: Agent,
+  { user, token }: Schemas['AuthVerifyRequest'],
+  { result, reason }: Verification,
+): Promise<void> {
+  if (result !== 'NO_CREDENTIAL') return
+  if (token !== undefined) await findToken(agent, 'token', token)
+  if (reason === 'USER_UNKNOWN') await findUser(agent, 'user', user)
 }
 
 /**
@@ -87,10 +135,11 @@ async function findSubject(
   agent: Agent,
   body: Schemas['AuthVerifyRequest'],
   attempt: VerificationRequest,
-): Promise<{ token: string | undefined; user: string }> {
-  const token = body.token === undefined ? undefined : await findToken(agent, 'token', body.token)
+): Promise<Subject> {
+  const token =
+    body.token === undefined ? {} : { token: { id: await findToken(agent, 'token', body.token) } }
   try {
-    return { token, user: (await findUser(agent, 'user', body.user)).key }
+    return { ...token, user: { id: (await findUser(agent, 'user', body.user)).key } }
   } catch (error) {
     const isNobody =
       error instanceof DomainError &&
