@@ -112,7 +112,7 @@ async function emptyPostgres({ database }: InstallationOptions): Promise<TestDat
 }
 
 /** Somebody who has authenticated already; of the platform when the tenant is null. */
-function seeder(home: string | null, scopes: readonly Scope[]): Caller {
+export function seeder(home: string | null, scopes: readonly Scope[]): Caller {
   return new Caller({
     type: 'SERVICE_ACCOUNT',
     id: 'seeder',
