@@ -26,6 +26,9 @@ export const sqliteWriterLimits: SqliteWriterLimits = {
 
 const lockPollMs = 5
 
+/** Turns of the event loop in which a group may still grow before it starts. */
+const turnsMax = 8
+
 interface Unit {
   readonly work: (queries: Queries) => Promise<unknown>
   readonly resolve: (value: unknown) => void
@@ -87,11 +90,20 @@ export class SqliteWriter {
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
-    setImmediate(() => {
-      this.#running = this.#runGroup().finally(() => {
-        this.#scheduled = false
-        if (this.#queue.length > 0) this.#schedule()
-      })
+    const seenCount = this.#queue.length
+    setImmediate(() => this.#collect(seenCount, turnsMax))
+  }
+
+  /** Starts a group when a turn of the event loop has brought nothing more: what comes together shares one sync. */
+  #collect(seenCount: number, turnsLeft: number): void {
+    const count = this.#queue.length
+    if (count > seenCount && turnsLeft > 0 && count < this.#limits.groupUnitsMax) {
+      setImmediate(() => this.#collect(count, turnsLeft - 1))
+      return
+    }
+    this.#running = this.#runGroup().finally(() => {
+      this.#scheduled = false
+      if (this.#queue.length > 0) this.#schedule()
     })
   }
 

@@ -1,12 +1,16 @@
 import type { JsonValue } from '@countersign/protocol/encoding/jcs.ts'
-import { assignmentLock, isLockedAt } from './candidate.ts'
 import type { Trial } from './evaluation.ts'
 import type { VerificationContext } from './verification.ts'
 
 const trialsToldMax = 10
 
-/** What a helpdesk needs to explain a decision: windows searched, gaps, lock state. No code, no PIN. */
-export function describeTrials(tried: readonly Trial[], nowMs: number): JsonValue {
+/** How far an accepted code lay from the expected one: what a helpdesk needs to see a token drift. */
+export function describeMatch({ finding }: Trial): JsonValue {
+  return { expected: finding.expected, gap: finding.gap ?? null }
+}
+
+/** What a helpdesk needs to explain a refusal: windows searched, gaps, failures counted before. Locked tokens are not tried. No code, no PIN. */
+export function describeTrials(tried: readonly Trial[]): JsonValue {
   return tried.slice(0, trialsToldMax).map(({ candidate, finding }) => ({
     serial: candidate.serial,
     type: candidate.type,
@@ -16,7 +20,6 @@ export function describeTrials(tried: readonly Trial[], nowMs: number): JsonValu
     windowTo: finding.windowTo,
     gap: finding.gap ?? null,
     failureCount: candidate.failureCount,
-    locked: isLockedAt(assignmentLock(candidate), nowMs),
     pin: candidate.pinHash !== null,
   }))
 }

@@ -1,3 +1,4 @@
+import type { JsonValue } from '@countersign/protocol/encoding/jcs.ts'
 import { normaliseCode } from '@countersign/protocol/otp/code.ts'
 import { type PinHasher, PinQueueFullError } from '#custody/pin-hasher.ts'
 import { sha256Hex } from '#custody/secrets.ts'
@@ -9,7 +10,7 @@ import type { Storage, Stores } from '../storage.ts'
 import type { UserReference } from '../users/user-resolver.ts'
 import { assignmentLock, isLockedAt, type TokenCandidate } from './candidate.ts'
 import { accepted, type Decision, locked, noCredential, rejected } from './decision.ts'
-import { describeContext, describeTrials } from './decision-detail.ts'
+import { describeContext, describeMatch, describeTrials } from './decision-detail.ts'
 import { computeDecoy } from './decoy.ts'
 import { type Attempt, currentStep, type Evaluation, evaluate, type Trial } from './evaluation.ts'
 import {
@@ -271,7 +272,7 @@ export class VerificationService {
   }
 
   async #record(scene: Scene, decision: Decision, tried: readonly Trial[]): Promise<Verification> {
-    const { stores, caller, tenantId, request, nowMs } = scene
+    const { stores, caller, tenantId, request } = scene
     const tokenId =
       decision.credential?.tokenId ?? (tried.length === 1 ? tried[0]?.candidate.tokenId : undefined)
     const auditId = await stores.journal.append(caller, tenantId, {
@@ -288,7 +289,7 @@ export class VerificationService {
         ...(decision.userId === undefined && request.user !== undefined
           ? { userNameSha256: hashOfName(request.user) }
           : {}),
-        ...(tried.length === 0 ? {} : { tried: describeTrials(tried, nowMs) }),
+        ...describeSearch(decision, tried),
       },
     })
     return { ...decision, auditId }
@@ -314,6 +315,15 @@ interface Scene {
   readonly policy: VerificationPolicy
   readonly nowMs: number
   readonly subject: Subject
+}
+
+function describeSearch(
+  { credential }: Decision,
+  tried: readonly Trial[],
+): { [name: string]: JsonValue } {
+  const match = tried.find(({ candidate }) => candidate.tokenId === credential?.tokenId)
+  if (match !== undefined) return { match: describeMatch(match) }
+  return tried.length === 0 ? {} : { tried: describeTrials(tried) }
 }
 
 /** @throws DomainError `forbidden`; `tenant_not_found`. */
