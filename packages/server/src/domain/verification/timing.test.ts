@@ -9,7 +9,7 @@ import { VerificationService } from './verification-service.ts'
 const verifier = testCaller(tenantId, ['verify'])
 const rounds = 60
 /** Loose: this finds a forgotten computation or an early exit, not a microsecond. */
-const ratioMax = 2.5
+const ratioMax = 4
 /** A failure of somebody is counted, on the assignment and on the user; of nobody it is not. */
 const fewerStatementsMax = 2
 
