@@ -69,7 +69,14 @@ export async function createInstallation(options: InstallationOptions): Promise<
   const folder = mkdtempSync(join(options.folder ?? tmpdir(), 'countersign-e2e-'))
   const database = engine === 'postgres' ? await emptyPostgres(options) : undefined
   const databaseUrl = database?.url ?? `sqlite:${join(folder, 'data', 'countersign.db')}`
-  const seeds = await seed(databaseUrl, options)
+  const remove = async (): Promise<void> => {
+    await database?.drop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  const seeds = await seed(databaseUrl, options).catch(async (error: unknown) => {
+    await remove()
+    throw error
+  })
   const env = {
     COUNTERSIGN_DATABASE_URL: databaseUrl,
     COUNTERSIGN_MASTER_KEY: masterKeyText,
@@ -98,8 +105,7 @@ export async function createInstallation(options: InstallationOptions): Promise<
     },
     async [Symbol.asyncDispose]() {
       await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()))
-      await database?.drop()
-      rmSync(folder, { recursive: true, force: true })
+      await remove()
     },
   }
 }
