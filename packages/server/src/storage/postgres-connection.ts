@@ -6,7 +6,7 @@ import {
   type QueryResult,
 } from 'pg'
 import { type Queries, StorageError, type StorageObserver } from './queries.ts'
-import type { Statement, Value } from './statement.ts'
+import type { Compiled, Statement, Value } from './statement.ts'
 
 /** SQLSTATE 40001 and 40P01: the same work may succeed when it is run again. */
 const repeatable: ReadonlySet<string> = new Set(['40001', '40P01'])
@@ -128,9 +128,27 @@ export async function runCommand(client: ClientBase, text: string): Promise<stri
   }
 }
 
+/** What a statement gave. */
+export type Result = Pick<QueryResult<Record<string, unknown>>, 'rows' | 'rowCount'>
+
+/** Sends one statement with its values. @throws StorageError, or the driver's own error. */
+export type Send = (compiled: Compiled, values: Value[]) => Promise<Result>
+
+/** Sends every statement at once, by itself. */
+export function sendDirectly(client: ClientBase): Send {
+  return async ({ sql, name }, values) => {
+    const query = { text: sql, values }
+    try {
+      return await client.query(name === undefined ? query : { ...query, name })
+    } catch (error) {
+      throw translatePostgres(error)
+    }
+  }
+}
+
 /** Runs statements on one connection; named, so that the server parses and plans each of them once. */
 export class PostgresConnection implements Queries {
-  readonly #client: ClientBase
+  readonly #send: Send
   readonly #observer: StorageObserver | undefined
   /** True once a statement of this transaction may have changed something. */
   hasWritten = false
@@ -138,8 +156,8 @@ export class PostgresConnection implements Queries {
   failure: { readonly error: unknown } | undefined
   #hasEnded = false
 
-  constructor(client: ClientBase, observer: StorageObserver | undefined) {
-    this.#client = client
+  constructor(send: Send, observer: StorageObserver | undefined) {
+    this.#send = send
     this.#observer = observer
   }
 
@@ -166,10 +184,7 @@ export class PostgresConnection implements Queries {
     return rowCount ?? 0
   }
 
-  async #query<P extends object, R>(
-    statement: Statement<P, R>,
-    parameters: P,
-  ): Promise<QueryResult<Record<string, unknown>>> {
+  async #query<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<Result> {
     if (this.#hasEnded) throw new Error('A statement came after the end of its transaction.')
     if (this.failure !== undefined) throw this.failure.error
     try {
@@ -177,23 +192,10 @@ export class PostgresConnection implements Queries {
       const values = compiled.values(parameters)
       if (!compiled.reads) this.hasWritten = true
       this.#observer?.statementRun?.(compiled.sql)
-      return await this.#send({ text: compiled.sql, values, name: compiled.name })
+      return await this.#send(compiled, values)
     } catch (error) {
       this.failure ??= { error }
       throw error
-    }
-  }
-
-  async #send(query: {
-    text: string
-    values: Value[]
-    name: string | undefined
-  }): Promise<QueryResult<Record<string, unknown>>> {
-    const { name, ...unnamed } = query
-    try {
-      return await this.#client.query(name === undefined ? unnamed : { ...unnamed, name })
-    } catch (error) {
-      throw translatePostgres(error)
     }
   }
 }

@@ -1,6 +1,6 @@
-import type { Client } from 'pg'
 import { TookTooLongError, within } from './deadline.ts'
-import { PostgresConnection, runCommand, writerConfig } from './postgres-connection.ts'
+import { sendInBatches } from './postgres-batch.ts'
+import { PostgresConnection, runCommand, type Send, writerConfig } from './postgres-connection.ts'
 import { PostgresLink } from './postgres-link.ts'
 import { type Queries, StorageError, type StorageObserver } from './queries.ts'
 
@@ -99,7 +99,8 @@ export class PostgresGroupWriter {
       const begun = runCommand(client, 'begin read write')
       // Awaited below; until then its failure is no unhandled one.
       begun.catch(() => {})
-      const outcomes = await Promise.all(units.map((unit) => this.#runUnit(client, unit)))
+      const send = sendInBatches(client)
+      const outcomes = await Promise.all(units.map((unit) => this.#runUnit(send, unit)))
       await begun
       const isSpoilt = outcomes.some((outcome) => 'error' in outcome && outcome.spoilt)
       // A statement that nobody waited for may fail too: the server then undoes, and says so in no other way.
@@ -115,8 +116,8 @@ export class PostgresGroupWriter {
     }
   }
 
-  async #runUnit(client: Client, unit: Unit): Promise<Outcome> {
-    const queries = new PostgresConnection(client, this.#observer)
+  async #runUnit(send: Send, unit: Unit): Promise<Outcome> {
+    const queries = new PostgresConnection(send, this.#observer)
     try {
       const value = await within(this.#limits.unitMsMax, unit.work(queries))
       return queries.failure === undefined

@@ -1,14 +1,20 @@
-import { PostgresConnection, readerConfig } from './postgres-connection.ts'
+import type { Client } from 'pg'
+import { sendInBatches } from './postgres-batch.ts'
+import { PostgresConnection, readerConfig, type Send } from './postgres-connection.ts'
 import { PostgresLink } from './postgres-link.ts'
 import type { Queries, StorageObserver } from './queries.ts'
 import type { Statement } from './statement.ts'
 
 const readerCount = 2
 
-/** Spreads reads over a few connections in pipeline mode, so that reads of the same moment share round trips. */
+/**
+ * Spreads reads over a few connections in pipeline mode, so that reads of the same moment share round trips
+ * and, when they are the same, their execution.
+ */
 export class PostgresReader implements Queries {
   readonly #observer: StorageObserver | undefined
   readonly #links: readonly PostgresLink[]
+  readonly #senders = new WeakMap<Client, Send>()
   #next = 0
 
   constructor(url: string, observer: StorageObserver | undefined) {
@@ -38,6 +44,12 @@ export class PostgresReader implements Queries {
   async #connection(): Promise<PostgresConnection> {
     this.#next = (this.#next + 1) % this.#links.length
     const link = this.#links[this.#next] as PostgresLink
-    return new PostgresConnection(await link.connect(), this.#observer)
+    const client = await link.connect()
+    let send = this.#senders.get(client)
+    if (send === undefined) {
+      send = sendInBatches(client)
+      this.#senders.set(client, send)
+    }
+    return new PostgresConnection(send, this.#observer)
   }
 }

@@ -7,6 +7,7 @@ import {
   isUnavailable,
   PostgresConnection,
   runCommand,
+  sendDirectly,
   writerConfig,
 } from './postgres-connection.ts'
 import { type Queries, StorageError, type StorageObserver } from './queries.ts'
@@ -105,7 +106,7 @@ export class PostgresWriter {
   async #attempt<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
     const startedAt = performance.now()
     const client = await this.#connect()
-    const queries = new PostgresConnection(client, this.#observer)
+    const queries = new PostgresConnection(sendDirectly(client), this.#observer)
     let isSound = true
     try {
       await runCommand(client, 'begin read write')

@@ -2,7 +2,12 @@ import { existsSync } from 'node:fs'
 import { Client } from 'pg'
 import type { Engine } from './dialect.ts'
 import { latestVersion, versionTable } from './migrations/list.ts'
-import { clientConfig, PostgresConnection, translatePostgres } from './postgres-connection.ts'
+import {
+  clientConfig,
+  PostgresConnection,
+  sendDirectly,
+  translatePostgres,
+} from './postgres-connection.ts'
 import { type Queries, StorageError } from './queries.ts'
 import { SqliteConnection, translateSqlite } from './sqlite-connection.ts'
 
@@ -99,7 +104,7 @@ async function openPostgresSnapshot(url: string): Promise<Snapshot> {
       : undefined
     return {
       engine: 'postgres',
-      queries: new PostgresConnection(client, undefined),
+      queries: new PostgresConnection(sendDirectly(client), undefined),
       schemaVersion: Number(version?.rows[0]?.version ?? 0),
       otherConnectionCount: connections.rows[0]?.count ?? 0,
       async [Symbol.asyncDispose]() {
