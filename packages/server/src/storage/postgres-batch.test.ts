@@ -7,8 +7,8 @@ import { sendInBatches } from './postgres-batch.ts'
 import { clientConfig, PostgresConnection } from './postgres-connection.ts'
 import { statement } from './statement.ts'
 
-const put = statement((db, p: { name: string; value: string }) =>
-  db.insertInto('platform_value').values({ tenant_id: 'acme', name: p.name, value: p.value }),
+const put = statement((db, p: { tenantId: string; name: string; value: string }) =>
+  db.insertInto('platform_value').values({ tenant_id: p.tenantId, name: p.name, value: p.value }),
 )
 const find = statement((db, p: { name: string }) =>
   db
@@ -42,7 +42,7 @@ beforeAll(async () => {
   // Counts what goes to the server; everything is sent as it is.
   client.query = ((sent: { text: string }) => {
     sentTexts.push(sent.text)
-    return query.call(client, sent as never)
+    return Reflect.apply(query, client, [sent])
   }) as typeof client.query
   queries = new PostgresConnection(sendInBatches(client), undefined)
 })
@@ -56,7 +56,7 @@ const names = Array.from({ length: 50 }, (_name, index) => `n${index}`)
 test('inserts and reads of one moment are one statement each, and everybody gets the own rows', async () => {
   sentTexts = []
   const counts = await Promise.all(
-    names.map((name) => queries.run(put, { name, value: `of "${name}" {,}\\` })),
+    names.map((name) => queries.run(put, { tenantId: 'acme', name, value: `of "${name}" {,}\\` })),
   )
   expect(counts).toEqual(names.map(() => 1))
   expect(sentTexts).toHaveLength(1)
