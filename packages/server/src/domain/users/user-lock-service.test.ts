@@ -201,6 +201,24 @@ describe.each(engines)('locks of users on %s', (engine) => {
     expect((await other.get()).lock).toBeNull()
   })
 
+  test('a user is made or changed, and locked, in one transaction or not at all', async () => {
+    const { id, admin, get } = await newTenant({})
+    const { users } = services
+    const draft = { id: 'mary', loginName: 'mary', lock: true }
+    const made = await users.create(admin, id, draft)
+    expect(made).toMatchObject({ status: 'ACTIVE', lock: { reason: 'ADMINISTRATOR' } })
+    await expect(
+      users.update(admin, id, 'john', { loginName: 'mary', lock: true }),
+    ).rejects.toEqual(refusal('already_exists'))
+    expect((await get()).lock).toBeNull()
+    const changed = await users.update(admin, id, 'john', { mobile: '1', lock: true })
+    expect(changed).toMatchObject({ mobile: '1', lock: { untilMs: null } })
+    expect((await recordsOf(core, id)).slice(-2)).toMatchObject([
+      { action: 'user.locked', userId: 'john', detail: { words: null } },
+      { action: 'user.updated', detail: { changed: ['lock', 'mobile'] } },
+    ])
+  })
+
   test("a change with clearFailures ends an administrator's lock too", async () => {
     const { id, admin, lock, verify } = await newTenant({})
     await bench.addToken({ tenantId: id, userId: 'john' })

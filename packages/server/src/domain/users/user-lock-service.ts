@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
 import { MemberCheck } from './name-text.ts'
 import type { User } from './user.ts'
+import { lockUser } from './user-lock.ts'
 import { requireUserWriter } from './user-rights.ts'
 import { getUser, userNotFound } from './user-service.ts'
 
@@ -32,14 +33,7 @@ export class UserLockService {
       await stores.tenants.requireFor(caller, tenantId)
       if (!(await stores.users.hold(tenantId, userId))) throw userNotFound()
       const nowMs = this.#clock()
-      if (await stores.userLocks.lock(tenantId, userId, nowMs)) {
-        await stores.journal.append(caller, tenantId, {
-          action: 'user.locked',
-          target: { type: 'user', id: userId },
-          userId,
-          detail: { reason: 'ADMINISTRATOR', lockedUntil: null, words: reason ?? null },
-        })
-      }
+      await lockUser(stores, caller, { tenantId, userId, nowMs }, reason)
       return getUser(stores, tenantId, userId, nowMs)
     })
   }

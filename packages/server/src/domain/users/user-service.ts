@@ -15,6 +15,7 @@ import {
   type UserChanges,
   type UserDraft,
 } from './user.ts'
+import { lockUser } from './user-lock.ts'
 import { asFilter, requireWholePair, type UserQuery } from './user-query.ts'
 import { requireUserReader, requireUserWriter } from './user-rights.ts'
 import { type NewUser, newUser, type UserUpdate } from './user-store.ts'
@@ -74,6 +75,9 @@ export class UserService {
         userId: user.id,
         detail: { domain: home.name, loginName },
       })
+      if (draft.lock === true) {
+        await lockUser(stores, caller, { tenantId, userId: user.id, nowMs })
+      }
       return getUser(stores, tenantId, user.id, nowMs)
     })
   }
@@ -128,7 +132,14 @@ export class UserService {
     if (!(await users.exists(tenantId, id))) throw userNotFound()
     const { loginName } = checkUserChanges(changes)
     const passwordHash = await this.#hash(changes.password)
-    const { domain, password: _password, clearFailures, loginName: _given, ...others } = changes
+    const {
+      domain,
+      password: _password,
+      clearFailures,
+      lock,
+      loginName: _given,
+      ...others
+    } = changes
     try {
       return await this.#storage.transaction(async (stores) => {
         const nowMs = this.#clock()
@@ -141,6 +152,7 @@ export class UserService {
         }
         if (!(await stores.users.update(tenantId, id, update, nowMs))) throw userNotFound()
         if (clearFailures === true) await stores.userCredentials.clearLockout(tenantId, id)
+        if (lock === true) await lockUser(stores, caller, { tenantId, userId: id, nowMs })
         const user = await getUser(stores, tenantId, id, nowMs)
         await stores.journal.append(caller, tenantId, {
           action: 'user.updated',

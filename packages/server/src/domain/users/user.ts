@@ -63,6 +63,8 @@ export interface UserChanges extends Partial<UserAttributes> {
   readonly password?: string
   /** True: the user's own failures and lock are forgotten; those of single credentials stay. */
   readonly clearFailures?: boolean
+  /** True: the user is locked until unlocked, by an administrator. */
+  readonly lock?: boolean
 }
 
 export interface UserDraft extends Omit<UserChanges, 'clearFailures'> {

@@ -1,4 +1,4 @@
-import type { UserStatus } from '#domain/users/user.ts'
+import type { UserDraft } from '#domain/users/user.ts'
 import { single } from './body.ts'
 import type { Schemas } from './contract.gen.ts'
 import { done, type Endpoint } from './endpoint.ts'
@@ -14,14 +14,13 @@ export const userCreate: Endpoint<'userCreate'> = async ({ core, caller, body })
   const wanted = returnOfCreate('user', body.return)
   if (loginName === undefined) throw missing('attrs.loginName')
   if (domain === undefined) throw missing('attrs.domain')
-  const { id, ulid } = await core.users.create(caller, tenantOf(caller), {
+  const { ulid } = await core.users.create(caller, tenantOf(caller), {
     ...own(names),
     domain: await findDomainName(agent, 'attrs.domain', domain),
     loginName,
     ...(userPrincipalName === undefined ? {} : { principalName: userPrincipalName }),
     ...(status === undefined ? {} : nativeStatus[status]),
   })
-  if (status === 'LOCKED') await core.userLocks.lock(caller, tenantOf(caller), id)
   return { status: 200, body: { error: 0, result: await showById(agent, 'user', ulid, wanted) } }
 }
 
@@ -37,18 +36,12 @@ export const userSet: Endpoint<'userSet'> = async ({ core, caller, body }) => {
   const attrs = single<Schemas['UserSetAttrs']>(body.attrs)
   const { userPrincipalName, status, ...names } = attrs
   const { key } = await findUser(agent, 'user', idOrReference(body.id, body.user, 'user'))
-  const changes = {
+  await core.users.update(caller, tenantOf(caller), key, {
     ...own(names),
     ...(userPrincipalName === undefined ? {} : { principalName: userPrincipalName }),
     ...(status === undefined ? {} : nativeStatus[status]),
     ...(status === 'ACTIVE' ? { clearFailures: true } : {}),
-  }
-  const locks = status === 'LOCKED'
-  // First, because it can be refused.
-  if (!locks || Object.keys(changes).length > 0) {
-    await core.users.update(caller, tenantOf(caller), key, changes)
-  }
-  if (locks) await core.userLocks.lock(caller, tenantOf(caller), key)
+  })
   return done
 }
 
@@ -66,11 +59,11 @@ export const userDelete: Endpoint<'userDelete'> = async ({ core, caller, body })
 }
 
 /** INACTIVE and DISABLED are one to the core. A lock is no status there: it leaves the status as it is. */
-const nativeStatus: Readonly<Record<Schemas['UserStatus'], { readonly status?: UserStatus }>> = {
+const nativeStatus: Readonly<Record<Schemas['UserStatus'], Pick<UserDraft, 'status' | 'lock'>>> = {
   ACTIVE: { status: 'ACTIVE' },
   INACTIVE: { status: 'DISABLED' },
   DISABLED: { status: 'DISABLED' },
-  LOCKED: {},
+  LOCKED: { lock: true },
 }
 
 /** Only what was given: absent members are left alone. */
