@@ -107,6 +107,7 @@ describe('no statement reads a number of rows that grows with the tenant', () =>
     const { userResolver } = core.storage.read
     const plans = await plansOf(async () => {
       await userResolver.findUserId('bank', { id: 'x' })
+      await userResolver.findUserId('bank', { ulid: 'x' })
       await userResolver.findUserId('bank', { loginName: 'x' })
       await userResolver.findUserId('bank', { loginName: 'x', domain: 'default' })
       for (const scheme of ['login', 'uniqueID', 'external']) {

@@ -110,6 +110,17 @@ describe.each(engines)('naming a user on %s', (engine) => {
     expect(await find(reference, 'other')).toBeUndefined()
   })
 
+  test('by ULID: whose it is, not who has chosen it as id; in this tenant only', async () => {
+    const { users } = userServices(core)
+    const admin = testCaller('bank', ['tenant:write'])
+    const { id, ulid } = await users.create(admin, 'bank', { id: 'V1', loginName: 'v1' })
+    await users.create(admin, 'bank', { id: ulid, loginName: 'v2' })
+    expect(await find({ ulid })).toBe(id)
+    expect(await find({ id: ulid })).toBe(ulid)
+    expect(await find({ ulid }, 'other')).toBeUndefined()
+    expect(await find({ ulid: id })).toBeUndefined()
+  })
+
   test('inside a transaction the transaction’s own users are found', async () => {
     await core.storage.transaction(async ({ users, userResolver }) => {
       await users.remove('bank', 'U9')

@@ -17,6 +17,14 @@ const ofId = statement((db, p: { tenantId: string; id: string }) =>
     .where('u.id', '=', p.id),
 )
 
+const ofUlid = statement((db, p: { tenantId: string; ulid: string }) =>
+  db
+    .selectFrom('app_user as u')
+    .select('u.id')
+    .where('u.tenant_id', '=', p.tenantId)
+    .where('u.ulid', '=', p.ulid),
+)
+
 const ofLogin = statement((db, p: { tenantId: string; domain: string; foldedLogin: string }) =>
   db
     .selectFrom('app_user as u')
@@ -139,6 +147,8 @@ export class UserResolver {
     switch (by) {
       case 'id':
         return (await this.#queries.first(ofId, { tenantId, id: lookup.id }))?.id
+      case 'ulid':
+        return (await this.#queries.first(ofUlid, { tenantId, ulid: lookup.ulid }))?.id
       case 'login': {
         const { domain, foldedLogin } = lookup
         return (await this.#queries.first(ofLogin, { tenantId, domain, foldedLogin }))?.id

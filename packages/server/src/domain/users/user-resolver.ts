@@ -8,9 +8,11 @@ import {
 import { foldText, isUserId, normalLoginName } from './name-text.ts'
 import { domainKey } from './user-domain.ts'
 
-/** Names one user, in one of three ways. */
+/** Names one user, in one of four ways. */
 export type UserReference =
   | { readonly id: string }
+  /** The ULID, which no caller has chosen. */
+  | { readonly ulid: string }
   /** Without a domain: in the default one. */
   | { readonly loginName: string; readonly domain?: string | undefined }
   /** In any notation of the scheme. */
@@ -19,6 +21,7 @@ export type UserReference =
 /** What to look for, in the forms in which names are compared. */
 export type UserLookup =
   | { readonly by: 'id'; readonly id: string }
+  | { readonly by: 'ulid'; readonly ulid: string }
   | { readonly by: 'login'; readonly domain: string; readonly foldedLogin: string }
   | { readonly by: 'default_login'; readonly foldedLogin: string }
   | { readonly by: 'identifier'; readonly identifier: Identifier }
@@ -41,6 +44,7 @@ export type UserLookup =
 /** How a reference is followed (platform.md, section 3); undefined for a text that can name nobody. */
 export function lookupOf(reference: UserReference): UserLookup | undefined {
   if ('id' in reference) return lookupOfId(reference.id)
+  if ('ulid' in reference) return { by: 'ulid', ulid: reference.ulid }
   if ('loginName' in reference) return lookupOfLogin(reference)
   const { scheme } = reference
   if (scheme === idScheme) return lookupOfId(reference.value)

@@ -373,5 +373,6 @@ function inLockOrder(tried: readonly Trial[]): Trial[] {
 
 function hashOfName(user: UserReference): string {
   if ('id' in user) return sha256Hex(user.id)
+  if ('ulid' in user) return sha256Hex(user.ulid)
   return sha256Hex('loginName' in user ? user.loginName : user.value)
 }

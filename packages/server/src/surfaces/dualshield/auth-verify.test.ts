@@ -1,5 +1,6 @@
 import { hotp } from '@countersign/protocol/otp/hotp.ts'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { ulidToHex } from '#domain/ulid.ts'
 import { engines } from '#test/support/core.ts'
 import {
   createInstallation,
@@ -147,6 +148,9 @@ describe.each(engines)('on %s', (engine) => {
     describe('however user and token are named, the answer is the same', () => {
       const domain = 'acme.com'
       const users: [string, (name: string) => unknown][] = [
+        ['id', (name) => ({ id: name === login ? userId : '0'.repeat(32) })],
+        ['bare id', (name) => (name === login ? userId : 'nobody')],
+        ['id and login', (name) => ({ id: userId, loginName: name })],
         ['login and domain', (name) => ({ loginName: name, 'domain.name': domain })],
         ['login and domain, nested', (name) => ({ loginNam: name, domain: { name: domain } })],
         [
@@ -193,6 +197,24 @@ describe.each(engines)('on %s', (engine) => {
         const later = { credential: { otp: rfcCodes[3] } }
         expect(await ask({ ...later, token: { serial } })).toBe(1025)
         expect(await ask({ ...later, token: { serial, product: { productCode: 'SE' } } })).toBe(0)
+      })
+
+      test('an id names the user whose id it is here, nobody who chose it on the native API', async () => {
+        const { users } = at.core
+        const victim = await users.create(at.admin, 'acme', {
+          id: `victim-${number}`,
+          loginName: login + 1,
+        })
+        const other = await users.create(at.admin, 'acme', {
+          id: victim.ulid,
+          loginName: login + 2,
+        })
+        const attrs = { 'token.id': tokenId, 'user.id': ulidToHex(other.ulid) }
+        await at.create('tokenAssignment/create', attrs)
+        const ask = async (user: string) =>
+          (await at.call('auth/verify', { user, credential: { otp: rfcCodes[0] } })).error
+        expect(await ask(ulidToHex(victim.ulid))).toBe(1040)
+        expect(await ask(ulidToHex(other.ulid))).toBe(0)
       })
 
       test('an attempt that names an unknown user or token is recorded, and spends nothing', async () => {

@@ -84,22 +84,34 @@ async function verify(agent: Agent, body: Schemas['AuthVerifyRequest'], isLogon:
 }
 
 /**
- * What the usual forms name: a login name with the name of its domain, and if any a token by serial or id. The core finds
- * these in the statements in which it decides, so nothing has to be looked up before. Undefined for all other forms.
+ * What the usual forms name: a user by login name and name of the domain, or by id; and if any, a token by serial or id.
+ * The core finds these in the statements in which it decides, so nothing has to be looked up before. Undefined for all
+ * other forms.
  */
-function plainSubject({ user, token }: Schemas['AuthVerifyRequest']): Subject | undefined {
+function plainSubject(body: Schemas['AuthVerifyRequest']): Subject | undefined {
+  const user = plainUser(body.user)
+  if (user === undefined || body.token === undefined) return user && { user }
+  const token = plainToken(body.token)
+  return token && { user, token }
+}
+
+function plainUser(user: Schemas['UserRef']): Subject['user'] | undefined {
+  if (hasOnly(user, ['id']) && user.id !== undefined) {
+    const ulid = readId(user.id)
+    return ulid === undefined ? undefined : { ulid }
+  }
   if (!hasOnly(user, ['loginName', 'domain']) || !hasOnly(user.domain, ['name'])) return undefined
   const { loginName } = user
   const domain = user.domain.name
+  if (loginName === undefined || domain === undefined) return undefined
   // With a domain in front of it, too, the login names two.
-  if (loginName === undefined || domain === undefined || loginName.includes('\\')) return undefined
-  const named = { user: { loginName, domain } }
-  if (token === undefined) return named
-  if (hasOnly(token, ['serial']) && token.serial !== undefined) {
-    return { ...named, token: { serial: token.serial } }
-  }
+  return loginName.includes('\\') ? undefined : { loginName, domain }
+}
+
+function plainToken(token: Schemas['TokenRef']): Subject['token'] | undefined {
+  if (hasOnly(token, ['serial']) && token.serial !== undefined) return { serial: token.serial }
   const id = hasOnly(token, ['id']) && token.id !== undefined ? readId(token.id) : undefined
-  return id === undefined ? undefined : { ...named, token: { id } }
+  return id === undefined ? undefined : { id }
 }
 
 function hasOnly<Reference>(
