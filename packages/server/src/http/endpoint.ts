@@ -166,7 +166,8 @@ const noValues: ReadValues = { values: {}, faults: [] }
 
 function unknownParameter(name: string): Fault {
   return {
-    pointer: `query:${name.slice(0, 100)}`,
+    // The name comes from the caller: control characters would make our answer one that we refuse ourselves.
+    pointer: `query:${name.replaceAll(/\p{Cc}/gu, '\ufffd').slice(0, 100)}`,
     code: 'unknown_member',
     message: 'is not known here',
   }

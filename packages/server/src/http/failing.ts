@@ -10,6 +10,8 @@ const frameworkFaults: Readonly<Record<string, HttpFault>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: { kind: 'payload_too_large', bytesMax: 0 },
   FST_ERR_CTP_INVALID_MEDIA_TYPE: { kind: 'unsupported_media_type', supported: [] },
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: { kind: 'malformed_body', reason: 'incomplete' },
+  // The client went away in the middle of its body.
+  ECONNRESET: { kind: 'malformed_body', reason: 'incomplete' },
   FST_ERR_BAD_URL: { kind: 'url_malformed' },
   FST_ERR_MAX_PARAM_LENGTH: { kind: 'url_too_long' },
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -55,6 +56,7 @@ export function createHttpServer({
     // While closing, readiness says so; requests that still arrive are served.
     return503OnClosing: false,
     http: { maxHeaderSize: headersBytesMax },
+    clientErrorHandler: (error, socket) => answerUnreadable(error, socket, ids()),
     routerOptions: {
       maxParamLength: pathParameterLengthMax,
       // Endpoints read the query themselves, strictly.
@@ -78,6 +80,27 @@ export function createHttpServer({
     sendFailure(toFailure(error, request), render, request, reply)
   })
   return app
+}
+
+/** HTTP that cannot be read reaches no surface: it is answered plainly, and the connection is closed. */
+function answerUnreadable(
+  error: Error & { readonly code?: string },
+  socket: Socket,
+  requestId: string,
+): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? '431 Request Header Fields Too Large'
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? '408 Request Timeout'
+        : '400 Bad Request'
+  socket.end(
+    `HTTP/1.1 ${status}\r\nX-Request-Id: ${requestId}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+  )
 }
 
 /** What is wrong with a request whichever operation it means. */

@@ -54,10 +54,10 @@ export function clientConfig(url: string, ...settings: readonly string[]): Clien
   return {
     connectionString,
     connectionTimeoutMillis: 5_000,
-    statement_timeout: 15_000,
+    statement_timeout: 9_000,
     lock_timeout: 5_000,
     idle_in_transaction_session_timeout: 15_000,
-    query_timeout: 20_000,
+    query_timeout: 10_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
     application_name: 'countersign',

@@ -220,6 +220,12 @@ export class FailureStore {
     }
   }
 
+  /** The work of counting a failure, for nobody: no row has these keys. Lets the clock tell nothing of who exists. */
+  async countForNobody(tenantId: string, nowMs: number): Promise<void> {
+    const nobody = { tenantId, tokenId: '', userId: '' }
+    await this.failAssignment(nobody, nowMs, { failuresMax: 1, lockSeconds: 0 })
+  }
+
   async clearAssignmentFailures(
     { tenantId, tokenId, userId }: TokenCandidate,
     nowMs: number,

@@ -1,4 +1,6 @@
 import type { Stores } from '../storage.ts'
+import { isUserId } from '../users/name-text.ts'
+import type { UserReference } from '../users/user-resolver.ts'
 import { inOrderOfTrial, type TokenCandidate } from './candidate.ts'
 import type {
   TokenReference,
@@ -29,7 +31,7 @@ export async function findSubject(
 ): Promise<Subject> {
   if (!triesTokens(request.methods)) return absent(undefined, 'NO_USABLE_CREDENTIAL')
   if (request.user !== undefined) {
-    const userId = await stores.userResolver.findUserId(tenantId, request.user)
+    const userId = await findUserId(stores, tenantId, request.user)
     return findOfUser(stores, tenantId, userId, request.token)
   }
   return request.token === undefined
@@ -41,6 +43,16 @@ function triesTokens(methods: readonly string[] | undefined): boolean {
   return methods === undefined || methods.includes('token')
 }
 
+/** An id needs no search of its own: what it holds, or the user's state, tells whether there is such a user. */
+async function findUserId(
+  stores: Stores,
+  tenantId: string,
+  user: UserReference,
+): Promise<string | undefined> {
+  if ('id' in user) return isUserId(user.id) ? user.id : undefined
+  return stores.userResolver.findUserId(tenantId, user)
+}
+
 async function findOfUser(
   stores: Stores,
   tenantId: string,
@@ -48,10 +60,9 @@ async function findOfUser(
   token: TokenReference | undefined,
 ): Promise<Subject> {
   const held = inOrderOfTrial(await stores.candidates.listHeldBy(tenantId, userId ?? nobody))
-  if (userId === undefined) return absent(undefined, 'USER_UNKNOWN')
-  if (held.length === 0) {
-    const state = await stores.candidates.findUserState(tenantId, userId)
-    if (state === undefined) return absent(undefined, 'USER_UNKNOWN')
+  if (held.length === 0 || userId === undefined) {
+    const state = await stores.candidates.findUserState(tenantId, userId ?? nobody)
+    if (state === undefined || userId === undefined) return absent(undefined, 'USER_UNKNOWN')
     if (state.status !== 'ACTIVE') return absent(userId, 'USER_DISABLED')
     return absent(userId, 'NO_USABLE_CREDENTIAL', token === undefined ? undefined : 'not_assigned')
   }

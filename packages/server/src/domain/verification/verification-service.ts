@@ -146,6 +146,7 @@ export class VerificationService {
     const scene: Scene = { stores, caller, tenantId, request, policy, nowMs, subject }
     switch (evaluation.kind) {
       case 'no_credential':
+        await stores.failures.countForNobody(tenantId, nowMs)
         return this.#record(scene, noCredential(subject, evaluation), [])
       case 'locked':
         return this.#record(
