@@ -22,7 +22,7 @@ function installedNode() {
 
 /** Runs the program in another Node and ends as it ends. */
 function runIn(node) {
-  const child = spawn(node, [fileURLToPath(program), ...process.argv.slice(2)], {
+  const child = spawn(node, ['--max-semi-space-size=8', fileURLToPath(program), ...process.argv.slice(2)], {
     stdio: 'inherit',
   })
   child.on('error', (error) => {

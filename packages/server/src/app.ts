@@ -6,7 +6,7 @@ import { type Randomness, systemRandomness } from '#custody/randomness.ts'
 import { secretsEqual } from '#custody/secrets.ts'
 import type { Clock } from '#domain/clock.ts'
 import type { Core } from '#domain/core.ts'
-import { loadContract } from '#http/contract.ts'
+import { type Contract, loadContract } from '#http/contract.ts'
 import { Docs, mountDocs } from '#http/docs.ts'
 import { createHttpServer } from '#http/server.ts'
 import { openDatabase } from '#storage/database.ts'
@@ -106,15 +106,15 @@ export async function createApp(options: AppOptions): Promise<App> {
   })
   observeRequests(http, metrics)
   const connections = new ConnectionDrain(http.server)
-  const contracts = contractNames.map((name) =>
-    loadContract(name, new URL(`surfaces/${name}/contract.openapi.yaml`, import.meta.url)),
-  )
-  const contractOf = (name: string) => {
-    const contract = contracts.find((candidate) => candidate.name === name)
-    if (contract === undefined) throw new Error(`There is no contract "${name}".`)
+  const contracts = new Map<string, Contract>()
+  const contractOf = (name: string): Contract => {
+    const contract =
+      contracts.get(name) ??
+      loadContract(name, new URL(`surfaces/${name}/contract.openapi.yaml`, import.meta.url))
+    contracts.set(name, contract)
     return contract
   }
-  const docs = new Docs(contracts)
+  const docs = new Docs(() => contractNames.map(contractOf))
   const metricsToken = secrets.metricsToken
   mountPlatform(http, {
     contract: contractOf('platform'),

@@ -5,7 +5,7 @@ import { markdown } from './docs/markdown.ts'
 import { Docs, mountDocs } from './docs.ts'
 import { createHttpServer } from './server.ts'
 
-const docs = new Docs(surfaceNames.map(contractOf))
+const docs = new Docs(() => surfaceNames.map(contractOf))
 
 describe('the reference page', () => {
   test.each(['', ...surfaceNames])(

@@ -17,11 +17,18 @@ const docsHeaders = { ...pageHeaders, 'cache-control': 'public, max-age=300' } a
 
 /** The reference of all contracts as pages that load nothing from elsewhere. Rendered at the first look, then kept. */
 export class Docs {
-  readonly #contracts: ReadonlyMap<string, Contract>
+  readonly #load: () => readonly Contract[]
+  #loaded: ReadonlyMap<string, Contract> | undefined
   readonly #files = new Map<string, DocsFile>()
 
-  constructor(contracts: readonly Contract[]) {
-    this.#contracts = new Map(contracts.map((contract) => [contract.name, contract]))
+  /** @param load gives all contracts; asked once, when somebody first looks: most servers' pages are never read. */
+  constructor(load: () => readonly Contract[]) {
+    this.#load = load
+  }
+
+  get #contracts(): ReadonlyMap<string, Contract> {
+    this.#loaded ??= new Map(this.#load().map((contract) => [contract.name, contract]))
+    return this.#loaded
   }
 
   /** The start page, `GET /docs`. */

@@ -48,6 +48,10 @@ export function translateSqlite(error: unknown): unknown {
   return error
 }
 
+/** Of pages; the operating system has the others at hand. */
+const writerCacheKib = 16_384
+const readerCacheKib = 4_096
+
 export type TransactionCommand = 'begin immediate' | 'commit' | 'savepoint unit' | 'release unit'
 
 interface Prepared {
@@ -68,7 +72,10 @@ export class SqliteConnection implements Queries {
     this.#db = new DatabaseSync(path, { readOnly: options.readOnly, timeout: 0 })
     this.#observer = observer
     // No sort and no temporary table touches the disk.
-    this.#db.exec('pragma temp_store = memory; pragma cache_size = -32768; pragma mmap_size = 0')
+    const cacheKib = options.readOnly ? readerCacheKib : writerCacheKib
+    this.#db.exec(
+      `pragma temp_store = memory; pragma cache_size = -${cacheKib}; pragma mmap_size = 0`,
+    )
   }
 
   exec(sql: string): void {
