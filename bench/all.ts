@@ -7,12 +7,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { calibrate } from './support/calibration.ts'
-import { type Figure, gateText, note, passes, quantity } from './support/report.ts'
+import { type Figure, note, passes } from './support/report.ts'
+import { tableOf } from './support/table.ts'
 
 const programs = ['verify', 'scale', 'pin', 'import', 'start']
 const documentPath = fileURLToPath(new URL('../docs/performance.md', import.meta.url))
@@ -26,26 +26,6 @@ async function run(program: string): Promise<Figure[]> {
   const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'close')])
   if (code !== 0) throw new Error(`bench/${program}.ts ended with ${code}.`)
   return JSON.parse(output) as Figure[]
-}
-
-function tableOf(figures: readonly Figure[]): string {
-  const rows = figures.map((figure) => {
-    const { name, reached, unit, aim, remark = '' } = figure
-    const aimed = aim === undefined ? '' : `, aim ${quantity(aim, unit)}`
-    const verdict = passes(figure) === false ? ' **below its gate**' : ''
-    return `| ${name} | ${gateText(figure)}${aimed} | ${quantity(reached, unit)}${verdict} | ${remark} |`
-  })
-  const calibrations = figures.flatMap(({ calibration }) => calibration ?? [])
-  const machine =
-    `Node ${process.versions.node}, ${availableParallelism()} processors, calibration ` +
-    `${Math.round(Math.min(...calibrations) / 1000)}k to ${Math.round(Math.max(...calibrations) / 1000)}k HMAC-SHA1/s.`
-  return [
-    machine,
-    '',
-    '| Figure | Gate | Reached | Beside it |',
-    '| --- | --- | --- | --- |',
-    ...rows,
-  ].join('\n')
 }
 
 function writeDocument(table: string): void {

@@ -20,7 +20,7 @@ import { environmentWithoutSettings } from './support/server.ts'
 const cliProgram = fileURLToPath(new URL('../packages/server/src/cli.ts', import.meta.url))
 const preloaded = new URL('./support/peak-memory.ts', import.meta.url).href
 /** How much smaller the file is that memory is compared with. */
-const smallerBy = 5
+const smallerBy = 2
 
 const options = readOptions({ rounds: 1, keys: 100_000 })
 const { rounds: roundCount = 1, keys: keyCount = 100_000 } = options.numbers

@@ -5,6 +5,7 @@
  *     node bench/verify.ts [--json] [--rounds 5] [--seconds 3] [--tokens 20000] [--engines sqlite,postgres]
  */
 import { fileURLToPath } from 'node:url'
+import { diskSyncMs } from './support/calibration.ts'
 import { PostgresServer, TemporaryFolder } from './support/databases.ts'
 import { makeInstallation } from './support/installation.ts'
 import { LoadGenerator } from './support/load.ts'
@@ -28,6 +29,7 @@ type Engine = keyof typeof gates
 async function measureEngine(
   engine: Engine,
   databaseUrl: string,
+  folder: TemporaryFolder,
   { numbers }: Options,
   generator: LoadGenerator,
 ): Promise<Figure[]> {
@@ -43,8 +45,12 @@ async function measureEngine(
   await target.warmUp()
   await bare.warmUp()
   await target.wrong({ seconds: 1 })
+  const syncMs: number[] = []
   const rounds = await interleave(roundCount, {
-    fresh: () => target.fresh({ seconds }),
+    fresh: () => {
+      syncMs.push(diskSyncMs(folder.path))
+      return target.fresh({ seconds })
+    },
     bare: () => bare.fresh({ seconds }),
     wrong: () => target.wrong({ seconds }),
   })
@@ -65,7 +71,7 @@ async function measureEngine(
       rounds: ratio,
       ...gates[engine],
       ...common,
-      remark: describe(rounds),
+      remark: `${describe(rounds)}; one sync of the disk ${median(syncMs).toFixed(2)} ms`,
     },
     {
       id: `verify.${engine}.sealed`,
@@ -160,14 +166,14 @@ const figures: Figure[] = []
   await using generator = new LoadGenerator()
   if (engines.includes('sqlite')) {
     figures.push(
-      ...(await measureEngine('sqlite', folder.sqliteUrl('bench.db'), options, generator)),
+      ...(await measureEngine('sqlite', folder.sqliteUrl('bench.db'), folder, options, generator)),
     )
     figures.push(await measureGroupCommit(folder, options, generator))
   }
   if (engines.includes('postgres')) {
     await using postgres = await PostgresServer.start()
     const url = await postgres.createDatabase('countersign_bench')
-    figures.push(...(await measureEngine('postgres', url, options, generator)))
+    figures.push(...(await measureEngine('postgres', url, folder, options, generator)))
   }
 }
 print(figures, options)
