@@ -10,7 +10,6 @@ export async function inPinQueue<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (!(error instanceof PinQueueFullError)) throw error
     throw new DomainError('too_many_requests', 'Too many PINs wait to be computed.', {
-      cause: error,
       retryAfterSeconds,
     })
   }

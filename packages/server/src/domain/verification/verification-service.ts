@@ -118,8 +118,8 @@ export class VerificationService {
       return { pinHash, pin, fits: await this.#pins.verify(pinHash, pin) }
     } catch (error) {
       if (!(error instanceof PinQueueFullError)) throw error
+      // Without its cause: a flood of PINs must not become a flood in the log.
       throw new DomainError('too_many_requests', 'Too many PINs wait to be checked.', {
-        cause: error,
         retryAfterSeconds: 1,
       })
     }
