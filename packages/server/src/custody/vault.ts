@@ -81,7 +81,7 @@ export class Vault {
     }
   }
 
-  /** Lets `seal` work for a tenant whose key is not committed yet. */
+  /** Seals with the newest data key of the place's tenant. @throws SealError when the master key opens none. */
   async seal(place: Place, plain: Uint8Array): Promise<Uint8Array> {
     return this.#sealWith(await this.#keyring(place.tenantId), place, plain)
   }

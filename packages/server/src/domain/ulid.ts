@@ -55,13 +55,6 @@ export function firstUlidAt(timeMs: number): string {
   return encodeTime(Math.max(0, timeMs)) + '0'.repeat(randomLength)
 }
 
-const ulidPattern = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/
-
-/** True for the canonical, upper-case spelling only. */
-export function isUlid(text: string): boolean {
-  return ulidPattern.test(text)
-}
-
 /** The same 128 bits as 32 lower-case hex digits. */
 export function ulidToHex(ulid: string): string {
   let value = 0n

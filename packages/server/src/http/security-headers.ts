@@ -10,6 +10,3 @@ export const pageHeaders = {
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin',
 } as const satisfies Headers
-
-/** For answers with a secret or an outcome. */
-export const secretHeaders = { 'cache-control': 'no-store' } as const satisfies Headers

@@ -7,7 +7,7 @@ const rowsMax = 200_000
 
 /**
  * Lets the planner see tables grow. A new table counts as empty until autovacuum has looked at it, up to a minute later;
- * until then any index seems as good as any other, and a statement planned at that time may read a tenant's every row.
+ * until then one index seems as good as the next, and a statement planned at that time may read a tenant's every row.
  * So small tables that have changed much are analysed within seconds, which also makes kept plans be made anew.
  */
 export class PostgresStatistics {

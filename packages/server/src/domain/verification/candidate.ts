@@ -49,11 +49,6 @@ export function assignmentLock(candidate: TokenCandidate): LockState {
   return { locked: candidate.assignmentStatus === 'LOCKED', untilMs: candidate.lockedUntilMs }
 }
 
-/** Failures that still count: when a timed lock has ended, counting starts at 0. */
-export function failuresAt(count: number, lock: LockState, nowMs: number): number {
-  return lock.locked && !isLockedAt(lock, nowMs) ? 0 : count
-}
-
 /** Why a token cannot be used at all now, whatever the code; undefined when it can (it may still be locked). */
 export type Unusable =
   | 'token_not_active'

@@ -2,13 +2,14 @@ import type { Caller } from '#domain/callers/caller.ts'
 import type { Verification } from '#domain/verification/verification.ts'
 import type { Schemas } from './contract.gen.ts'
 import type { Endpoint } from './endpoint.ts'
+import { noStore } from './wire.ts'
 
 /** Checks a code and spends it. */
 export const verifyCode: Endpoint<'verifyCode'> = async ({ core, caller, params, body }) => {
   const outcome = await core.verification.verify(caller, params.tenantId, body)
   return {
     status: 200,
-    headers: { 'cache-control': 'no-store' },
+    headers: noStore,
     body: visibleTo(caller, outcome),
   }
 }
