@@ -48,40 +48,7 @@ export class Stores {
   readonly #queries: Queries
   readonly #clock: Clock
   readonly #nextId: IdSource
-  #chain: ChainStore | undefined
-  #checkpoints: CheckpointStore | undefined
-  #directory: DirectoryStore | undefined
-  #idempotency: IdempotencyStore | undefined
-  #journal: JournalStore | undefined
-  #journalReader: JournalReaderStore | undefined
-  #leases: LeaseStore | undefined
-  #candidates: CandidateStore | undefined
-  #failures: FailureStore | undefined
-  #spending: SpendingStore | undefined
-  #products: ProductStore | undefined
-  #repositories: RepositoryStore | undefined
-  #otpTokens: OtpTokenStore | undefined
-  #tokenLists: TokenListStore | undefined
-  #tokenImports: TokenImportStore | undefined
-  #tokenExports: TokenExportStore | undefined
-  #factors: FactorStore | undefined
-  #assignments: AssignmentStore | undefined
-  #tickets: TicketStore | undefined
-  #tenants: TenantStore | undefined
-  #tenantKeys: TenantKeyStore | undefined
-  #tenantPurge: TenantPurgeStore | undefined
-  #signingKeys: SigningKeyStore | undefined
-  #platformValues: PlatformValueStore | undefined
-  #userDomains: UserDomainStore | undefined
-  #users: UserStore | undefined
-  #userViews: UserViewStore | undefined
-  #userIdentifiers: UserIdentifierStore | undefined
-  #userCredentials: UserCredentialStore | undefined
-  #userLocks: UserLockStore | undefined
-  #userResolver: UserResolver | undefined
-  #serviceAccounts: ServiceAccountStore | undefined
-  #credentials: CredentialStore | undefined
-  #trustedIssuers: TrustedIssuerStore | undefined
+  readonly #made = new Map<unknown, unknown>()
 
   constructor(queries: Queries, clock: Clock, nextId: IdSource) {
     this.#queries = queries
@@ -90,173 +57,148 @@ export class Stores {
   }
 
   get serviceAccounts(): ServiceAccountStore {
-    this.#serviceAccounts ??= new ServiceAccountStore(this.#queries)
-    return this.#serviceAccounts
+    return this.#once(ServiceAccountStore)
   }
 
   get credentials(): CredentialStore {
-    this.#credentials ??= new CredentialStore(this.#queries)
-    return this.#credentials
+    return this.#once(CredentialStore)
   }
 
   get trustedIssuers(): TrustedIssuerStore {
-    this.#trustedIssuers ??= new TrustedIssuerStore(this.#queries)
-    return this.#trustedIssuers
+    return this.#once(TrustedIssuerStore)
   }
 
   get tenants(): TenantStore {
-    this.#tenants ??= new TenantStore(this.#queries)
-    return this.#tenants
+    return this.#once(TenantStore)
   }
 
   get tenantKeys(): TenantKeyStore {
-    this.#tenantKeys ??= new TenantKeyStore(this.#queries)
-    return this.#tenantKeys
+    return this.#once(TenantKeyStore)
   }
 
   get tenantPurge(): TenantPurgeStore {
-    this.#tenantPurge ??= new TenantPurgeStore(this.#queries)
-    return this.#tenantPurge
+    return this.#once(TenantPurgeStore)
   }
 
   get signingKeys(): SigningKeyStore {
-    this.#signingKeys ??= new SigningKeyStore(this.#queries)
-    return this.#signingKeys
+    return this.#once(SigningKeyStore)
   }
 
   get platformValues(): PlatformValueStore {
-    this.#platformValues ??= new PlatformValueStore(this.#queries)
-    return this.#platformValues
+    return this.#once(PlatformValueStore)
   }
 
   get chain(): ChainStore {
-    this.#chain ??= new ChainStore(this.#queries)
-    return this.#chain
+    return this.#once(ChainStore)
   }
 
   get checkpoints(): CheckpointStore {
-    this.#checkpoints ??= new CheckpointStore(this.#queries)
-    return this.#checkpoints
+    return this.#once(CheckpointStore)
   }
 
   get journalReader(): JournalReaderStore {
-    this.#journalReader ??= new JournalReaderStore(this.#queries)
-    return this.#journalReader
+    return this.#once(JournalReaderStore)
   }
 
   get directory(): DirectoryStore {
-    this.#directory ??= new DirectoryStore(this.#queries)
-    return this.#directory
+    return this.#once(DirectoryStore)
   }
 
   get leases(): LeaseStore {
-    this.#leases ??= new LeaseStore(this.#queries)
-    return this.#leases
+    return this.#once(LeaseStore)
   }
 
   get candidates(): CandidateStore {
-    this.#candidates ??= new CandidateStore(this.#queries)
-    return this.#candidates
+    return this.#once(CandidateStore)
   }
 
   get failures(): FailureStore {
-    this.#failures ??= new FailureStore(this.#queries)
-    return this.#failures
+    return this.#once(FailureStore)
   }
 
   get spending(): SpendingStore {
-    this.#spending ??= new SpendingStore(this.#queries)
-    return this.#spending
+    return this.#once(SpendingStore)
   }
 
   get idempotency(): IdempotencyStore {
-    this.#idempotency ??= new IdempotencyStore(this.#queries)
-    return this.#idempotency
+    return this.#once(IdempotencyStore)
   }
 
   get journal(): JournalStore {
-    this.#journal ??= new JournalStore(this.#queries, this.#clock, this.#nextId)
-    return this.#journal
+    return this.#once(JournalStore)
   }
 
   get products(): ProductStore {
-    this.#products ??= new ProductStore(this.#queries)
-    return this.#products
+    return this.#once(ProductStore)
   }
 
   get repositories(): RepositoryStore {
-    this.#repositories ??= new RepositoryStore(this.#queries)
-    return this.#repositories
+    return this.#once(RepositoryStore)
   }
 
   get otpTokens(): OtpTokenStore {
-    this.#otpTokens ??= new OtpTokenStore(this.#queries)
-    return this.#otpTokens
+    return this.#once(OtpTokenStore)
   }
 
   get tokenLists(): TokenListStore {
-    this.#tokenLists ??= new TokenListStore(this.#queries)
-    return this.#tokenLists
+    return this.#once(TokenListStore)
   }
 
   get tokenImports(): TokenImportStore {
-    this.#tokenImports ??= new TokenImportStore(this.#queries)
-    return this.#tokenImports
+    return this.#once(TokenImportStore)
   }
 
   get tokenExports(): TokenExportStore {
-    this.#tokenExports ??= new TokenExportStore(this.#queries)
-    return this.#tokenExports
+    return this.#once(TokenExportStore)
   }
 
   get factors(): FactorStore {
-    this.#factors ??= new FactorStore(this.#queries)
-    return this.#factors
+    return this.#once(FactorStore)
   }
 
   get assignments(): AssignmentStore {
-    this.#assignments ??= new AssignmentStore(this.#queries)
-    return this.#assignments
+    return this.#once(AssignmentStore)
   }
 
   get tickets(): TicketStore {
-    this.#tickets ??= new TicketStore(this.#queries)
-    return this.#tickets
+    return this.#once(TicketStore)
   }
 
   get userDomains(): UserDomainStore {
-    this.#userDomains ??= new UserDomainStore(this.#queries)
-    return this.#userDomains
+    return this.#once(UserDomainStore)
   }
 
   get users(): UserStore {
-    this.#users ??= new UserStore(this.#queries)
-    return this.#users
+    return this.#once(UserStore)
   }
 
   get userViews(): UserViewStore {
-    this.#userViews ??= new UserViewStore(this.#queries)
-    return this.#userViews
+    return this.#once(UserViewStore)
   }
 
   get userIdentifiers(): UserIdentifierStore {
-    this.#userIdentifiers ??= new UserIdentifierStore(this.#queries)
-    return this.#userIdentifiers
+    return this.#once(UserIdentifierStore)
   }
 
   get userCredentials(): UserCredentialStore {
-    this.#userCredentials ??= new UserCredentialStore(this.#queries)
-    return this.#userCredentials
+    return this.#once(UserCredentialStore)
   }
 
   get userLocks(): UserLockStore {
-    this.#userLocks ??= new UserLockStore(this.#queries)
-    return this.#userLocks
+    return this.#once(UserLockStore)
   }
 
   get userResolver(): UserResolver {
-    this.#userResolver ??= new UserResolver(this.#queries)
-    return this.#userResolver
+    return this.#once(UserResolver)
+  }
+
+  /** A store is made when it is first asked for: most transactions need two or three. */
+  #once<S>(Store: new (queries: Queries, clock: Clock, nextId: IdSource) => S): S {
+    const made = this.#made.get(Store) as S | undefined
+    if (made !== undefined) return made
+    const store = new Store(this.#queries, this.#clock, this.#nextId)
+    this.#made.set(Store, store)
+    return store
   }
 }
 
