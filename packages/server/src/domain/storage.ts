@@ -42,6 +42,7 @@ import { UserViewStore } from './users/user-view-store.ts'
 import { CandidateStore } from './verification/candidate-store.ts'
 import { FailureStore } from './verification/failure-store.ts'
 import { SpendingStore } from './verification/spending-store.ts'
+import { EventStore } from './webhooks/event-store.ts'
 
 /** Every feature's store over one connection: those of a transaction share its fate. */
 export class Stores {
@@ -190,6 +191,10 @@ export class Stores {
 
   get userResolver(): UserResolver {
     return this.#once(UserResolver)
+  }
+
+  get events(): EventStore {
+    return this.#once(EventStore)
   }
 
   /** A store is made when it is first asked for: most transactions need two or three. */

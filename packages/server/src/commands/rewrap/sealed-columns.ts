@@ -10,12 +10,19 @@ type Sealed =
       readonly row: 'request_key'
       readonly column: 'sealed_body'
     }
+  | {
+      readonly table: 'webhook_endpoint'
+      readonly row: 'id'
+      readonly column: 'sealed_secret' | 'sealed_previous'
+    }
 
 /** Every column that holds sealed bytes; `row` names the column that the value is bound to. */
 export const sealedColumns: readonly Sealed[] = [
   { table: 'otp_token', row: 'id', column: 'sealed_secret' },
   { table: 'signing_key', row: 'kid', column: 'sealed_private' },
   { table: 'idempotent_reply', row: 'request_key', column: 'sealed_body' },
+  { table: 'webhook_endpoint', row: 'id', column: 'sealed_secret' },
+  { table: 'webhook_endpoint', row: 'id', column: 'sealed_previous' },
 ]
 
 /** One sealed value and where it is bound to. */

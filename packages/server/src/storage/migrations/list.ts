@@ -1,5 +1,6 @@
 import type { ColumnTypes } from '../dialect.ts'
 import { foundation } from './0001-foundation.ts'
+import { delivery } from './0003-delivery.ts'
 
 export interface Migration {
   readonly version: number
@@ -10,6 +11,7 @@ export interface Migration {
 /** In order of version; never edited once released. */
 export const migrations: readonly Migration[] = [
   { version: 1, name: 'foundation', statements: foundation },
+  { version: 3, name: 'delivery', statements: delivery },
 ]
 
 export const latestVersion = migrations.at(-1)?.version ?? 0
