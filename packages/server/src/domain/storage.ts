@@ -9,6 +9,13 @@ import { CredentialStore } from './callers/credential-store.ts'
 import { ServiceAccountStore } from './callers/service-account-store.ts'
 import { TrustedIssuerStore } from './callers/trusted-issuer-store.ts'
 import type { Clock } from './clock.ts'
+import { DeviceEventStore } from './devices/device-event-store.ts'
+import { DeviceLinkStore } from './devices/device-link-store.ts'
+import { DevicePinStore } from './devices/device-pin-store.ts'
+import { DeviceSessionStore } from './devices/device-session-store.ts'
+import { DeviceStore } from './devices/device-store.ts'
+import { EnrolledKeyStore } from './devices/enrolled-key-store.ts'
+import { EnrolmentCodeStore } from './devices/enrolment-code-store.ts'
 import { DirectoryStore } from './directory/directory-store.ts'
 import { DomainError } from './errors.ts'
 import { IdempotencyStore } from './idempotency/idempotency-store.ts'
@@ -103,6 +110,34 @@ export class Stores {
 
   get directory(): DirectoryStore {
     return this.#once(DirectoryStore)
+  }
+
+  get devices(): DeviceStore {
+    return this.#once(DeviceStore)
+  }
+
+  get deviceLinks(): DeviceLinkStore {
+    return this.#once(DeviceLinkStore)
+  }
+
+  get devicePins(): DevicePinStore {
+    return this.#once(DevicePinStore)
+  }
+
+  get deviceSessions(): DeviceSessionStore {
+    return this.#once(DeviceSessionStore)
+  }
+
+  get deviceEvents(): DeviceEventStore {
+    return this.#once(DeviceEventStore)
+  }
+
+  get enrolledKeys(): EnrolledKeyStore {
+    return this.#once(EnrolledKeyStore)
+  }
+
+  get enrolmentCodes(): EnrolmentCodeStore {
+    return this.#once(EnrolmentCodeStore)
   }
 
   get leases(): LeaseStore {

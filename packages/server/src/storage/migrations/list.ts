@@ -1,6 +1,8 @@
 import type { ColumnTypes } from '../dialect.ts'
 import { foundation } from './0001-foundation.ts'
 import { delivery } from './0003-delivery.ts'
+import { devices } from './0006-devices.ts'
+import { approvals } from './0007-approvals.ts'
 
 export interface Migration {
   readonly version: number
@@ -12,6 +14,8 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { version: 1, name: 'foundation', statements: foundation },
   { version: 3, name: 'delivery', statements: delivery },
+  { version: 6, name: 'devices', statements: devices },
+  { version: 7, name: 'approvals', statements: approvals },
 ]
 
 export const latestVersion = migrations.at(-1)?.version ?? 0

@@ -1,0 +1,104 @@
+import type { Queries } from '#storage/queries.ts'
+import { statement } from '#storage/statement.ts'
+
+/** Something a device is told; approvals and messages that wait are told from their own rows. */
+export interface DeviceEvent {
+  readonly id: string
+  /** Null: for whoever uses the device. */
+  readonly userId: string | null
+  readonly type: string
+  readonly data: Readonly<Record<string, string | number>>
+  readonly createdAtMs: number
+}
+
+interface EventPlace {
+  readonly tenantId: string
+  readonly deviceId: string
+}
+
+const insert = statement(
+  (
+    db,
+    p: EventPlace & {
+      id: string
+      userId: string | null
+      type: string
+      data: string
+      createdAtMs: number
+    },
+  ) =>
+    db.insertInto('device_event').values({
+      tenant_id: p.tenantId,
+      device_id: p.deviceId,
+      id: p.id,
+      user_id: p.userId,
+      type: p.type,
+      data: p.data,
+      created_at: p.createdAtMs,
+    }),
+)
+
+const listAfter = statement((db, p: EventPlace & { afterId: string; limit: number }) =>
+  db
+    .selectFrom('device_event')
+    .selectAll()
+    .where('tenant_id', '=', p.tenantId)
+    .where('device_id', '=', p.deviceId)
+    .where('id', '>', p.afterId)
+    .orderBy('id')
+    .limit(p.limit),
+)
+
+const removeBefore = statement((db, p: { tenantId: string; beforeMs: number; limit: number }) =>
+  db
+    .deleteFrom('device_event')
+    .where('tenant_id', '=', p.tenantId)
+    .where(({ eb, refTuple }) =>
+      eb(
+        refTuple('device_id', 'id'),
+        'in',
+        eb
+          .selectFrom('device_event')
+          .select(['device_id', 'id'])
+          .where('tenant_id', '=', p.tenantId)
+          .where('created_at', '<', p.beforeMs)
+          .limit(p.limit)
+          .$asTuple('device_id', 'id'),
+      ),
+    ),
+)
+
+/** What devices are told, kept for a day. */
+export class DeviceEventStore {
+  readonly #queries: Queries
+
+  constructor(queries: Queries) {
+    this.#queries = queries
+  }
+
+  async append({ tenantId, deviceId }: EventPlace, event: DeviceEvent): Promise<void> {
+    const { data, ...rest } = event
+    await this.#queries.run(insert, { tenantId, deviceId, ...rest, data: JSON.stringify(data) })
+  }
+
+  /** Oldest first; `afterId` empty for all that are kept. */
+  async listAfter(
+    { tenantId, deviceId }: EventPlace,
+    afterId: string,
+    limit: number,
+  ): Promise<DeviceEvent[]> {
+    const rows = await this.#queries.all(listAfter, { tenantId, deviceId, afterId, limit })
+    return rows.map((row) => ({
+      id: row.id,
+      userId: row.user_id,
+      type: row.type,
+      data: JSON.parse(row.data) as DeviceEvent['data'],
+      createdAtMs: row.created_at,
+    }))
+  }
+
+  /** @returns how many went. */
+  async removeBefore(tenantId: string, beforeMs: number, limit: number): Promise<number> {
+    return this.#queries.run(removeBefore, { tenantId, beforeMs, limit })
+  }
+}
