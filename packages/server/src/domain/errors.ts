@@ -25,6 +25,8 @@ export type ErrorCode =
   | 'assignment_not_found'
   | 'ticket_not_found'
   | 'record_not_found'
+  | 'enrolment_code_not_found'
+  | 'device_not_found'
   | 'ambiguous_reference'
   // State
   | 'already_exists'

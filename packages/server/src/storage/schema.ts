@@ -1,5 +1,5 @@
-import type { DeliveryTables } from './schema/delivery.ts'
 import type { ApprovalTables } from './schema/approvals.ts'
+import type { DeliveryTables } from './schema/delivery.ts'
 import type { DeviceTables } from './schema/devices.ts'
 
 /**

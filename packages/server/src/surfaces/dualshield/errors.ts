@@ -73,6 +73,8 @@ export const wireErrors = {
     message: 'The download link is unknown or no longer valid',
   },
   record_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  enrolment_code_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  device_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   ambiguous_reference: {
     status: 200,
     error: 1025,

@@ -42,6 +42,8 @@ export const wireErrors = {
   assignment_not_found: missing,
   ticket_not_found: missing,
   record_not_found: missing,
+  enrolment_code_not_found: missing,
+  device_not_found: missing,
   ambiguous_reference: { code: 'reference_not_found', faultCode: 'not_unique' },
   already_exists: { code: 'already_exists', faultCode: 'duplicate' },
   already_assigned: { code: 'already_exists', faultCode: 'duplicate' },
