@@ -1,16 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { RequestRefused } from './failure.ts'
-import { jsonDepthMax, parseJson } from './json-body.ts'
+import { JsonError, jsonDepthMax, parseJson } from './json.ts'
 
 function reasonOf(body: string | Uint8Array): string {
   try {
     parseJson(typeof body === 'string' ? Buffer.from(body) : body)
     return 'accepted'
   } catch (error) {
-    if (error instanceof RequestRefused && error.fault.kind === 'malformed_body') {
-      return error.fault.reason
-    }
+    if (error instanceof JsonError) return error.fault
     throw error
   }
 }
