@@ -280,6 +280,20 @@ describe('a request is refused in this order:', () => {
     ).toBe(401)
   })
 
+  test('401 before 404 and before 405 of methods that nobody knows, where the surface wants it so', async () => {
+    const refused = async () => {
+      throw new DomainError('unauthenticated', 'No.')
+    }
+    const server = await start({ beforeNotFound: refused, beforeMethodNotAllowed: refused })
+    await server.listen({ port: 0, host: '127.0.0.1' })
+    const ask = (line: string) =>
+      exchange(server, `${line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`)
+    expect(await ask('GET /toys/nothing')).toMatch(/^HTTP\/1.1 401 /)
+    expect(await ask('PROPFIND /toys/boxes')).toMatch(/^HTTP\/1.1 401 /)
+    expect(await ask(`GET /toys/boxes?${'a'.repeat(9000)}`)).toMatch(/^HTTP\/1.1 401 /)
+    expect(await ask('GET /elsewhere')).toMatch(/^HTTP\/1.1 404 /)
+  })
+
   test('401 before anything about path, size, type and body', async () => {
     expect((await call({ method: 'GET', url: '/toys/boxes/BAD', ...wrong })).status).toBe(401)
     expect(

@@ -1,8 +1,8 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Operation } from './contract.ts'
 import { type Admission, Endpoint } from './endpoint.ts'
 import { sendFailure, toFailure } from './failing.ts'
-import { RequestRefused } from './failure.ts'
+import { type HttpFault, RequestRefused } from './failure.ts'
 import { allowedMethods, pathPattern, routePath } from './routes.ts'
 import { PrunerCompiler } from './serialise.ts'
 import type { SurfaceOptions } from './surface-options.ts'
@@ -45,7 +45,14 @@ export function mountContract<Core, Caller>(
   for (const id of Object.keys(operations)) {
     if (!known.has(id)) throw new Error(`The contract ${contract.name} has no operation "${id}".`)
   }
-  for (const prefix of options.territory) app.territories.add({ prefix, renderFailure })
+  const beforeRefusal = async (request: FastifyRequest, fault: HttpFault) => {
+    const before =
+      fault.kind === 'method_not_allowed' ? options.beforeMethodNotAllowed : options.beforeNotFound
+    await before?.(request)
+  }
+  for (const prefix of options.territory) {
+    app.territories.add({ prefix, renderFailure, beforeRefusal })
+  }
 
   app.register(async (scope) => {
     scope.removeAllContentTypeParsers()

@@ -73,7 +73,8 @@ export function createHttpServer({
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(commonHeaders(request.id))
     const fault = findFault(request, territories)
-    done(fault === undefined ? undefined : new RequestRefused(fault))
+    if (fault === undefined) done()
+    else refuse(request, fault, territories).catch(done)
   })
   app.setErrorHandler((error, request, reply) => {
     const render = renderOf(pathOf(request.raw.url), territories)
@@ -101,6 +102,16 @@ function answerUnreadable(
   socket.end(
     `HTTP/1.1 ${status}\r\nX-Request-Id: ${requestId}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
   )
+}
+
+/** Never without an error: the fault, or what the surface has to say before it. */
+async function refuse(
+  request: FastifyRequest,
+  fault: HttpFault,
+  territories: Territories,
+): Promise<never> {
+  await territories.ownerOf(pathOf(request.raw.url))?.beforeRefusal?.(request, fault)
+  throw new RequestRefused(fault)
 }
 
 /** What is wrong with a request whichever operation it means. */

@@ -1,10 +1,13 @@
-import type { RenderFailure } from './failure.ts'
+import type { FastifyRequest } from 'fastify'
+import type { HttpFault, RenderFailure } from './failure.ts'
 
 /** One surface's part of the URL space. */
 export interface Territory {
   /** Paths below it that nobody serves are answered in this surface's words; '' is the rest of the server. */
   readonly prefix: string
   readonly renderFailure: RenderFailure
+  /** Runs before a request that no route serves is refused; what it throws is refused instead. */
+  readonly beforeRefusal?: (request: FastifyRequest, fault: HttpFault) => Promise<void>
 }
 
 interface KnownPath {

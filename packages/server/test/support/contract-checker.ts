@@ -5,6 +5,7 @@ import { pathPattern } from '#http/routes.ts'
 import { type Schema, toDefinition } from '#http/schema.ts'
 import { PrunerCompiler } from '#http/serialise.ts'
 import { SchemaCompiler } from '#http/validator.ts'
+import { readXmlReply } from './xml-reply.ts'
 
 /** One exchange of a test, as it went over the wire. */
 export interface Exchange {
@@ -80,14 +81,17 @@ export class ContractChecker {
     if (headerOf(exchange, 'x-request-id') === undefined) throw broken(exchange, 'no X-Request-Id')
     const atPath = this.#find(exchange.path)
     if (atPath.length === 0) {
-      if (exchange.status !== 404) throw broken(exchange, 'no contract has this path')
+      // 401 and 403 where credentials come first.
+      if (![401, 403, 404].includes(exchange.status)) {
+        throw broken(exchange, 'no contract has this path')
+      }
       return undefined
     }
     const method = exchange.method === 'HEAD' ? 'GET' : exchange.method
     const served = atPath.find(({ operation }) => operation.method === method)
     if (served === undefined) {
-      // 401 where credentials come first; 404 while nothing of the path is built.
-      if (![401, 404, 405].includes(exchange.status)) throw broken(exchange, 'no such method')
+      // 401 and 403 where credentials come first; 404 while nothing of the path is built.
+      if (![401, 403, 404, 405].includes(exchange.status)) throw broken(exchange, 'no such method')
       if (exchange.status === 405 && headerOf(exchange, 'allow') === undefined) {
         throw broken(exchange, '405 without Allow')
       }
@@ -141,8 +145,11 @@ export class ContractChecker {
   }
 
   #checkBody(exchange: Exchange, contract: Contract, { mediaType, schema }: Content): void {
-    if (!isJson(mediaType)) return
-    const value = parseJson(Buffer.from(exchange.body))
+    const isXml = mediaType === 'application/xml'
+    if (!isJson(mediaType) && !isXml) return
+    const value = isXml
+      ? readXml(exchange, contract, schema ?? true)
+      : parseJson(Buffer.from(exchange.body))
     if (schema === undefined) return
     this.#validate(exchange, contract, schema, value, 'the body')
     const pruned = this.#compilersOf(contract).pruners.compile(toDefinition(schema))(value)
@@ -174,6 +181,14 @@ export class ContractChecker {
       this.#compilers.set(contract, compilers)
     }
     return compilers
+  }
+}
+
+function readXml(exchange: Exchange, contract: Contract, schema: Schema): unknown {
+  try {
+    return readXmlReply(Buffer.from(exchange.body), schema, contract)
+  } catch (error) {
+    throw broken(exchange, String(error))
   }
 }
 

@@ -1,4 +1,3 @@
-import { decodeBase64 } from '@countersign/protocol/encoding/base64.ts'
 import type { FastifyRequest } from 'fastify'
 import type { PresentedCredentials } from '#domain/callers/authenticator.ts'
 import { Caller } from '#domain/callers/caller.ts'
@@ -6,6 +5,7 @@ import { type Scope, scopes } from '#domain/callers/scopes.ts'
 import type { Core } from '#domain/core.ts'
 import { DomainError } from '#domain/errors.ts'
 import type { Operation } from '#http/contract.ts'
+import { isRepeatedHeader, readBasic, splitAuthorization } from '#http/credentials.ts'
 
 /** Says who calls, and refuses who lacks every scope that `x-scope` names, before anything else of a request is read. */
 export async function authenticate(
@@ -48,7 +48,9 @@ export function requiredScopes({ extensions }: Operation): readonly Scope[] {
  * @throws DomainError `unauthenticated` for a header that is repeated or that cannot be read.
  */
 export function presentedIn(request: FastifyRequest): PresentedCredentials {
-  refuseRepeated(request)
+  if (isRepeatedHeader(request, 'authorization') || isRepeatedHeader(request, 'x-api-key')) {
+    throw unreadable()
+  }
   const { authorization } = request.headers
   const apiKey = request.headers['x-api-key']
   return {
@@ -57,40 +59,12 @@ export function presentedIn(request: FastifyRequest): PresentedCredentials {
   }
 }
 
-/** Node keeps the first of several: which one somebody in front of us has looked at is not known. */
-function refuseRepeated({ raw }: FastifyRequest): void {
-  const { rawHeaders } = raw
-  let authorizationCount = 0
-  let apiKeyCount = 0
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index] ?? ''
-    // Lengths first: this runs for every header of every request.
-    if (name.length === 13 && name.toLowerCase() === 'authorization') authorizationCount++
-    else if (name.length === 9 && name.toLowerCase() === 'x-api-key') apiKeyCount++
-  }
-  if (authorizationCount > 1 || apiKeyCount > 1) throw unreadable()
-}
-
 function readAuthorization(header: string): PresentedCredentials {
-  const [, scheme = '', value = ''] = /^([A-Za-z]+) +(\S+)$/.exec(header) ?? []
-  switch (scheme.toLowerCase()) {
-    case 'bearer':
-      return { bearer: value }
-    case 'basic':
-      return { basic: readBasic(value) }
-    default:
-      throw unreadable()
-  }
-}
-
-/** RFC 7617: the id holds no colon, the secret may. */
-function readBasic(value: string): { id: string; secret: string } {
-  const bytes = decodeBase64(value)
-  if (bytes === undefined) throw unreadable()
-  const text = Buffer.from(bytes).toString('utf8')
-  const colon = text.indexOf(':')
-  if (colon === -1) throw unreadable()
-  return { id: text.slice(0, colon), secret: text.slice(colon + 1) }
+  const { scheme, value = '' } = splitAuthorization(header) ?? {}
+  if (scheme === 'bearer') return { bearer: value }
+  const basic = scheme === 'basic' ? readBasic(value) : undefined
+  if (basic === undefined) throw unreadable()
+  return { basic }
 }
 
 function unreadable(): DomainError {
