@@ -3,6 +3,7 @@ import { PinHasher } from '#custody/pin-hasher.ts'
 import type { Randomness } from '#custody/randomness.ts'
 import { JwsVerifier, Signer } from '#custody/signer.ts'
 import { Vault } from '#custody/vault.ts'
+import { type CabinetParts, composeCabinets } from '#domain/cabinets/compose-cabinets.ts'
 import { AccessTokens } from '#domain/callers/access-tokens.ts'
 import { Authenticator } from '#domain/callers/authenticator.ts'
 import { FailureLimiter } from '#domain/callers/failure-limiter.ts'
@@ -81,6 +82,7 @@ export interface ComposedCore {
   readonly accessTokens: AccessTokens
   readonly refusals: RefusalJournal
   readonly usage: UsageRecorder
+  readonly cabinets: CabinetParts
 }
 
 /** Builds every service once, by plain constructors. */
@@ -115,6 +117,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     usage,
     adminToken,
   })
+  const cabinets = composeCabinets({ ...base, settings, outbound })
   const tenantPurge = new TenantPurge(base)
   const policies = settings
   const core: Core = {
@@ -148,6 +151,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     directory: new DirectoryService({ ...base, policies }),
     verification: new VerificationService({ ...base, policies, observer }),
     resync: new ResyncService({ ...base, policies }),
+    ...cabinets.services,
     checkpoints,
     journal: new JournalService({ ...base, checkpoints, sealer }),
   }
@@ -166,5 +170,6 @@ export function composeCore(parts: CoreParts): ComposedCore {
     accessTokens,
     refusals,
     usage,
+    cabinets,
   }
 }

@@ -1,3 +1,7 @@
+import type { AclLinkService } from './cabinets/acl-link-service.ts'
+import type { AclService } from './cabinets/acl-service.ts'
+import type { CabinetService } from './cabinets/cabinet-service.ts'
+import type { FirmwareService } from './cabinets/firmware-service.ts'
 import type { Authenticator } from './callers/authenticator.ts'
 import type { OauthService } from './callers/oauth-service.ts'
 import type { ServiceAccountService } from './callers/service-account-service.ts'
@@ -50,6 +54,10 @@ export interface Core {
   readonly directory: DirectoryService
   readonly verification: VerificationService
   readonly resync: ResyncService
+  readonly cabinets: CabinetService
+  readonly cabinetAcls: AclService
+  readonly cabinetAclLinks: AclLinkService
+  readonly cabinetFirmware: FirmwareService
   readonly journal: JournalService
   readonly checkpoints: CheckpointService
 }

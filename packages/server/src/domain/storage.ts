@@ -5,6 +5,7 @@ import {
   type TransactionOptions,
 } from '#storage/queries.ts'
 import type { Statement } from '#storage/statement.ts'
+import { CabinetStores } from './cabinets/cabinets-store.ts'
 import { CredentialStore } from './callers/credential-store.ts'
 import { ServiceAccountStore } from './callers/service-account-store.ts'
 import { TrustedIssuerStore } from './callers/trusted-issuer-store.ts'
@@ -198,6 +199,10 @@ export class Stores {
 
   get tickets(): TicketStore {
     return this.#once(TicketStore)
+  }
+
+  get cabinets(): CabinetStores {
+    return this.#once(CabinetStores)
   }
 
   get userDomains(): UserDomainStore {

@@ -1,4 +1,5 @@
 import type { ApprovalTables } from './schema/approvals.ts'
+import type { CabinetTables } from './schema/cabinets.ts'
 import type { DeliveryTables } from './schema/delivery.ts'
 import type { DeviceTables } from './schema/devices.ts'
 
@@ -7,7 +8,7 @@ import type { DeviceTables } from './schema/devices.ts'
  * stands under `_platform`. Times are epoch milliseconds, flags 0 or 1, ids ULIDs unless the caller chose them, lists and
  * documents JSON text, everything secret sealed or hashed.
  */
-export interface Schema extends DeliveryTables, DeviceTables, ApprovalTables {
+export interface Schema extends DeliveryTables, DeviceTables, ApprovalTables, CabinetTables {
   platform_value: PlatformValueTable
   lease: LeaseTable
   tenant: TenantTable

@@ -10,6 +10,7 @@ type Sealed =
       readonly row: 'request_key'
       readonly column: 'sealed_body'
     }
+  | { readonly table: 'cabinet_acl'; readonly row: 'id'; readonly column: 'sealed_content' }
   | {
       readonly table: 'webhook_endpoint'
       readonly row: 'id'
@@ -21,6 +22,7 @@ export const sealedColumns: readonly Sealed[] = [
   { table: 'otp_token', row: 'id', column: 'sealed_secret' },
   { table: 'signing_key', row: 'kid', column: 'sealed_private' },
   { table: 'idempotent_reply', row: 'request_key', column: 'sealed_body' },
+  { table: 'cabinet_acl', row: 'id', column: 'sealed_content' },
   { table: 'webhook_endpoint', row: 'id', column: 'sealed_secret' },
   { table: 'webhook_endpoint', row: 'id', column: 'sealed_previous' },
 ]

@@ -1,6 +1,7 @@
 import type { ColumnTypes } from '../dialect.ts'
 import { foundation } from './0001-foundation.ts'
 import { delivery } from './0003-delivery.ts'
+import { cabinets } from './0004-cabinets.ts'
 import { devices } from './0006-devices.ts'
 import { approvals } from './0007-approvals.ts'
 
@@ -14,6 +15,7 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { version: 1, name: 'foundation', statements: foundation },
   { version: 3, name: 'delivery', statements: delivery },
+  { version: 4, name: 'cabinets', statements: cabinets },
   { version: 6, name: 'devices', statements: devices },
   { version: 7, name: 'approvals', statements: approvals },
 ]

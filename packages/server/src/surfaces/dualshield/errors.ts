@@ -48,6 +48,11 @@ export const wireErrors = {
     error: 1008,
     message: 'The calling agent may not use this method',
   },
+  device_not_trusted: {
+    status: 200,
+    error: 1008,
+    message: 'The calling agent may not use this method',
+  },
   too_many_requests: { status: 429, error: 1000, message: 'Too many requests' },
   tenant_not_found: {
     status: 200,
@@ -73,6 +78,12 @@ export const wireErrors = {
     message: 'The download link is unknown or no longer valid',
   },
   record_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  cabinet_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  cabinet_user_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  acl_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  acl_link_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  firmware_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  subscription_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   enrolment_code_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   device_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   ambiguous_reference: {

@@ -1,0 +1,29 @@
+import type { Queries } from '#storage/queries.ts'
+import { AclLinkStore } from './acl-link-store.ts'
+import { AclStore } from './acl-store.ts'
+import { CabinetStore } from './cabinet-store.ts'
+import { ContactStore } from './contact-store.ts'
+import { FirmwareStore } from './firmware-store.ts'
+import { RightsStore } from './rights-store.ts'
+import { TallyStore } from './tally-store.ts'
+
+/** The stores of key cabinets. */
+export class CabinetStores {
+  readonly registered: CabinetStore
+  readonly contacts: ContactStore
+  readonly rights: RightsStore
+  readonly acls: AclStore
+  readonly links: AclLinkStore
+  readonly firmware: FirmwareStore
+  readonly tally: TallyStore
+
+  constructor(queries: Queries) {
+    this.registered = new CabinetStore(queries)
+    this.contacts = new ContactStore(queries)
+    this.rights = new RightsStore(queries)
+    this.acls = new AclStore(queries)
+    this.links = new AclLinkStore(queries)
+    this.firmware = new FirmwareStore(queries)
+    this.tally = new TallyStore(queries)
+  }
+}
