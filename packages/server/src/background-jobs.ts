@@ -10,7 +10,8 @@ const tenantsAtOnce = 100
 
 /** What one process of the installation does beside serving. */
 export function backgroundJobs(composed: ComposedCore): readonly Job[] {
-  const { core, storage, retention, tenantPurge, accessTokens, usage, refusals, holder } = composed
+  const { core, storage, retention, tenantPurge, otpListExpiry } = composed
+  const { accessTokens, usage, refusals, holder } = composed
   return [
     { name: 'tenant-purge', everyMs: 5 * secondMs, run: () => tenantPurge.continueAll() },
     {
@@ -18,6 +19,7 @@ export function backgroundJobs(composed: ComposedCore): readonly Job[] {
       everyMs: minuteMs,
       run: () => core.idempotency.removeExpired(core.clock()),
     },
+    { name: 'otp-list-expiry', everyMs: minuteMs, run: () => otpListExpiry.removeExpired() },
     { name: 'access-token-keys', everyMs: minuteMs, run: () => accessTokens.maintainKeys(holder) },
     {
       name: 'checkpoints',

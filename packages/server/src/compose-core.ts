@@ -20,6 +20,9 @@ import { CheckpointService } from '#domain/journal/checkpoint-service.ts'
 import { JournalService } from '#domain/journal/journal-service.ts'
 import { Retention } from '#domain/journal/retention.ts'
 import { Sealer } from '#domain/journal/sealer.ts'
+import { OtpListExpiry } from '#domain/otp-lists/list-expiry.ts'
+import { OtpListMethodService } from '#domain/otp-lists/otp-list-method-service.ts'
+import { OtpListService } from '#domain/otp-lists/otp-list-service.ts'
 import { AssignmentService } from '#domain/otp-tokens/assignment-service.ts'
 import { BatchAssignmentService } from '#domain/otp-tokens/batch-assignment-service.ts'
 import { CredentialService } from '#domain/otp-tokens/credential-service.ts'
@@ -79,6 +82,7 @@ export interface ComposedCore {
   readonly retention: Retention
   readonly platform: PlatformBootstrap
   readonly tenantPurge: TenantPurge
+  readonly otpListExpiry: OtpListExpiry
   readonly accessTokens: AccessTokens
   readonly refusals: RefusalJournal
   readonly usage: UsageRecorder
@@ -146,6 +150,8 @@ export function composeCore(parts: CoreParts): ComposedCore {
     assignments: new AssignmentService(base),
     batchAssignments: new BatchAssignmentService(base),
     credentials: new CredentialService({ ...base, settings }),
+    otpListMethods: new OtpListMethodService(base),
+    otpLists: new OtpListService(base),
     imports: new ImportService(base),
     exports: new ExportService(base),
     directory: new DirectoryService({ ...base, policies }),
@@ -167,6 +173,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     retention: new Retention({ ...base, checkpoints }),
     platform: new PlatformBootstrap({ ...base, signer }),
     tenantPurge,
+    otpListExpiry: new OtpListExpiry(base),
     accessTokens,
     refusals,
     usage,

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openDatabase } from '#storage/database.ts'
+import { latestVersion } from '#storage/migrations/list.ts'
 import { documentOf, runCommand } from '#test/support/commands.ts'
 import { rfcCodes } from '#test/support/tokens.ts'
 import { exitCodeHelp } from './failure.ts'
@@ -100,7 +101,7 @@ describe('migrate', () => {
     const env = { COUNTERSIGN_DATABASE_URL: url }
     expect(await runCommand(['migrate'], { env })).toMatchObject({ code: 0 })
     expect(documentOf(await runCommand(['migrate', '--json'], { env }))).toMatchObject({
-      schemaVersion: 1,
+      schemaVersion: latestVersion,
     })
     const held = openDatabase(url)
     expect(await runCommand(['migrate'], { env })).toMatchObject({ code: 69 })

@@ -10,6 +10,8 @@ import type { DirectoryService } from './directory/directory-service.ts'
 import type { IdempotencyService } from './idempotency/idempotency-service.ts'
 import type { CheckpointService } from './journal/checkpoint-service.ts'
 import type { JournalService } from './journal/journal-service.ts'
+import type { OtpListMethodService } from './otp-lists/otp-list-method-service.ts'
+import type { OtpListService } from './otp-lists/otp-list-service.ts'
 import type { AssignmentService } from './otp-tokens/assignment-service.ts'
 import type { BatchAssignmentService } from './otp-tokens/batch-assignment-service.ts'
 import type { CredentialService } from './otp-tokens/credential-service.ts'
@@ -49,6 +51,8 @@ export interface Core {
   readonly assignments: AssignmentService
   readonly batchAssignments: BatchAssignmentService
   readonly credentials: CredentialService
+  readonly otpListMethods: OtpListMethodService
+  readonly otpLists: OtpListService
   readonly imports: ImportService
   readonly exports: ExportService
   readonly directory: DirectoryService

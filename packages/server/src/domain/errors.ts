@@ -34,6 +34,8 @@ export type ErrorCode =
   | 'subscription_not_found'
   | 'enrolment_code_not_found'
   | 'device_not_found'
+  | 'method_not_found'
+  | 'list_not_found'
   | 'ambiguous_reference'
   // State
   | 'already_exists'
@@ -46,6 +48,7 @@ export type ErrorCode =
   | 'token_confined'
   | 'assignment_not_active'
   | 'assignment_locked'
+  | 'list_not_free'
   | 'user_disabled'
   | 'tenant_disabled'
   | 'not_supported'

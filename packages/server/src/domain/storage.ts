@@ -25,6 +25,9 @@ import { CheckpointStore } from './journal/checkpoint-store.ts'
 import { JournalReaderStore } from './journal/journal-reader-store.ts'
 import { JournalStore } from './journal/journal-store.ts'
 import { LeaseStore } from './lease-store.ts'
+import { OtpListMethodStore } from './otp-lists/otp-list-method-store.ts'
+import { OtpListQueryStore } from './otp-lists/otp-list-query-store.ts'
+import { OtpListStore } from './otp-lists/otp-list-store.ts'
 import { AssignmentStore } from './otp-tokens/assignment-store.ts'
 import { FactorStore } from './otp-tokens/factor-store.ts'
 import { OtpTokenStore } from './otp-tokens/otp-token-store.ts'
@@ -203,6 +206,18 @@ export class Stores {
 
   get cabinets(): CabinetStores {
     return this.#once(CabinetStores)
+  }
+
+  get otpListMethods(): OtpListMethodStore {
+    return this.#once(OtpListMethodStore)
+  }
+
+  get otpLists(): OtpListStore {
+    return this.#once(OtpListStore)
+  }
+
+  get otpListQueries(): OtpListQueryStore {
+    return this.#once(OtpListQueryStore)
   }
 
   get userDomains(): UserDomainStore {

@@ -2,13 +2,19 @@ import type { ApprovalTables } from './schema/approvals.ts'
 import type { CabinetTables } from './schema/cabinets.ts'
 import type { DeliveryTables } from './schema/delivery.ts'
 import type { DeviceTables } from './schema/devices.ts'
+import type { OtpListTables } from './schema/otp-lists.ts'
 
 /**
  * The whole database at a glance. Every table's primary key begins with `tenant_id`; what belongs to the platform itself
  * stands under `_platform`. Times are epoch milliseconds, flags 0 or 1, ids ULIDs unless the caller chose them, lists and
  * documents JSON text, everything secret sealed or hashed.
  */
-export interface Schema extends DeliveryTables, DeviceTables, ApprovalTables, CabinetTables {
+export interface Schema
+  extends OtpListTables,
+    DeliveryTables,
+    DeviceTables,
+    ApprovalTables,
+    CabinetTables {
   platform_value: PlatformValueTable
   lease: LeaseTable
   tenant: TenantTable

@@ -16,6 +16,7 @@ type Sealed =
       readonly row: 'id'
       readonly column: 'sealed_secret' | 'sealed_previous'
     }
+  | { readonly table: 'otp_list_method'; readonly row: 'name'; readonly column: 'sealed_key' }
 
 /** Every column that holds sealed bytes; `row` names the column that the value is bound to. */
 export const sealedColumns: readonly Sealed[] = [
@@ -25,6 +26,7 @@ export const sealedColumns: readonly Sealed[] = [
   { table: 'cabinet_acl', row: 'id', column: 'sealed_content' },
   { table: 'webhook_endpoint', row: 'id', column: 'sealed_secret' },
   { table: 'webhook_endpoint', row: 'id', column: 'sealed_previous' },
+  { table: 'otp_list_method', row: 'name', column: 'sealed_key' },
 ]
 
 /** One sealed value and where it is bound to. */

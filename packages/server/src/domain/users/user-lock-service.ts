@@ -39,8 +39,8 @@ export class UserLockService {
   }
 
   /**
-   * Lifts every lock of the user and of the user's token assignments, and forgets all failures. What an administrator has
-   * locked on a single assignment stays locked.
+   * Lifts every lock of the user, of the user's token assignments and printed lists, and forgets all failures. What an
+   * administrator has locked on a single assignment stays locked.
    *
    * @throws DomainError `forbidden`, `tenant_not_found`, `user_not_found`.
    */
@@ -51,6 +51,7 @@ export class UserLockService {
       if (!(await stores.users.hold(tenantId, userId))) throw userNotFound()
       const nowMs = this.#clock()
       await stores.userCredentials.clearLockout(tenantId, userId)
+      await stores.otpLists.forgetFailures(tenantId, userId)
       const unlockedTokenCount = await stores.userCredentials.unlockAssignments(
         tenantId,
         userId,

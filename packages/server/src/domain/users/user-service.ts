@@ -2,6 +2,7 @@ import type { PinHasher } from '#custody/pin-hasher.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError, type Fault } from '../errors.ts'
+import { recordRemoved } from '../otp-lists/associating.ts'
 import { tokenTarget } from '../otp-tokens/otp-token.ts'
 import { inPinQueue } from '../otp-tokens/pin.ts'
 import { decodeCursor, type Page, pageOf } from '../paging.ts'
@@ -188,6 +189,8 @@ export class UserService {
       // First: from here on nobody can give this user anything.
       if (!(await stores.users.remove(tenantId, id))) throw userNotFound()
       await unassignTokens(stores, caller, tenantId, id)
+      const lists = await stores.otpLists.removeOfUser(tenantId, id)
+      await recordRemoved(stores, caller, tenantId, lists, 'USER_DELETED')
       await stores.userCredentials.clearLockout(tenantId, id)
       await stores.userIdentifiers.removeAll(tenantId, id)
       await stores.journal.append(caller, tenantId, {

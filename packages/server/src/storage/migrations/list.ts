@@ -1,5 +1,6 @@
 import type { ColumnTypes } from '../dialect.ts'
 import { foundation } from './0001-foundation.ts'
+import { otpLists } from './0002-otp-lists.ts'
 import { delivery } from './0003-delivery.ts'
 import { cabinets } from './0004-cabinets.ts'
 import { devices } from './0006-devices.ts'
@@ -14,6 +15,7 @@ export interface Migration {
 /** In order of version; never edited once released. */
 export const migrations: readonly Migration[] = [
   { version: 1, name: 'foundation', statements: foundation },
+  { version: 2, name: 'otp-lists', statements: otpLists },
   { version: 3, name: 'delivery', statements: delivery },
   { version: 4, name: 'cabinets', statements: cabinets },
   { version: 6, name: 'devices', statements: devices },

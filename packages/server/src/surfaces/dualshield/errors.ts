@@ -86,6 +86,8 @@ export const wireErrors = {
   subscription_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   enrolment_code_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   device_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  method_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  list_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   ambiguous_reference: {
     status: 200,
     error: 1025,
@@ -113,6 +115,7 @@ export const wireErrors = {
     message: 'The token assignment is not active',
   },
   assignment_locked: { status: 200, error: 1041, message: 'The token assignment is locked' },
+  list_not_free: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   user_disabled: { status: 200, error: 1037, message: 'The user is not active' },
   tenant_disabled: {
     status: 200,

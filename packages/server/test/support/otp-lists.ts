@@ -1,0 +1,84 @@
+import { systemRandomness } from '#custody/randomness.ts'
+import type { Caller } from '#domain/callers/caller.ts'
+import { OtpListExpiry } from '#domain/otp-lists/list-expiry.ts'
+import type { OtpListWithCodes } from '#domain/otp-lists/otp-list.ts'
+import {
+  type NewOtpListMethod,
+  OtpListMethodService,
+} from '#domain/otp-lists/otp-list-method-service.ts'
+import { OtpListService } from '#domain/otp-lists/otp-list-service.ts'
+import {
+  createReadyTestCore,
+  platformAdmin,
+  type TestCore,
+  type TestCoreOptions,
+  testCaller,
+} from './core.ts'
+import { recordsOf, type UserServices, userServices } from './users.ts'
+
+export interface ListRecord {
+  readonly action: string
+  readonly userId: string | null
+  readonly target: { readonly type: string; readonly id: string } | null
+  readonly detail: Readonly<Record<string, unknown>>
+}
+
+/** The tenants `acme` and `other`, the users `jsmith` and `mjones` in `acme`, and the services of printed lists. */
+export interface ListBench extends AsyncDisposable {
+  readonly core: TestCore
+  readonly admin: Caller
+  readonly reader: Caller
+  readonly stranger: Caller
+  readonly users: UserServices
+  readonly methods: OtpListMethodService
+  readonly lists: OtpListService
+  readonly expiry: OtpListExpiry
+  /** The method `otp.1` of `acme`, lists of three codes unless said otherwise. */
+  addMethod(draft?: Partial<NewOtpListMethod>): Promise<void>
+  /** One list of `otp.1`, free or a user's. */
+  addList(order?: { method?: string; user?: string }): Promise<OtpListWithCodes>
+  /** Records of `acme` that wait to be sealed, oldest first. */
+  journal(action?: string): Promise<ListRecord[]>
+}
+
+export const listTenant = 'acme'
+
+export async function createListBench(options: TestCoreOptions = {}): Promise<ListBench> {
+  const core = await createReadyTestCore(options)
+  const { storage, vault, clock, nextId } = core
+  for (const id of [listTenant, 'other']) {
+    await core.tenants.create(platformAdmin, { id, name: id })
+  }
+  const admin = testCaller(listTenant, ['tenant:write', 'verify'])
+  const users = userServices(core)
+  for (const id of ['jsmith', 'mjones']) {
+    await users.users.create(admin, listTenant, { id, loginName: id })
+  }
+  const base = { storage, vault, clock, nextId, randomness: systemRandomness }
+  const methods = new OtpListMethodService(base)
+  const lists = new OtpListService(base)
+  return {
+    core,
+    admin,
+    reader: testCaller(listTenant, ['tenant:read']),
+    stranger: testCaller('other', ['tenant:write', 'verify']),
+    users,
+    methods,
+    lists,
+    expiry: new OtpListExpiry({ storage, clock }),
+    async addMethod(draft = {}) {
+      await methods.create(admin, listTenant, { name: 'otp.1', listSize: 3, ...draft })
+    },
+    async addList({ method = 'otp.1', user } = {}) {
+      const reference = user === undefined ? {} : { user: { id: user } }
+      const [list] = await lists.create(admin, listTenant, { method, ...reference })
+      if (list === undefined) throw new Error('No list was made.')
+      return list
+    },
+    async journal(action) {
+      const records = (await recordsOf(core, listTenant)) as ListRecord[]
+      return action === undefined ? records : records.filter((record) => record.action === action)
+    },
+    [Symbol.asyncDispose]: () => core[Symbol.asyncDispose](),
+  }
+}
