@@ -80,6 +80,9 @@ describe('the checks find what they are for', () => {
     [`${src}/http/mount.ts`, "import type { X } from '#custody/vault.ts'"],
     [`${src}/delivery/push.ts`, "import {\n  a,\n  b,\n} from '#storage/schema.ts'"],
     [`${src}/delivery/push.ts`, "import { x } from '#http/mount.ts'"],
+    [`${src}/printing/sheet.ts`, "import { x } from '#http/mount.ts'"],
+    [`${src}/printing/sheet.ts`, "import { x } from '#custody/secrets.ts'"],
+    [`${src}/surfaces/okm/acl.ts`, "import PDFDocument from 'pdfkit'"],
     [`${src}/domain/users/user-service.ts`, "import { x } from '#storage/schema.ts'"],
     [`${src}/domain/users/user.ts`, "import { x } from '#http/mount.ts'"],
     [`${src}/domain/users/user-store.ts`, "import { sql } from 'kysely'"],
@@ -100,6 +103,8 @@ describe('the checks find what they are for', () => {
   test.each([
     [`${src}/surfaces/okm/acl.ts`, "import { x } from './wire.ts'"],
     [`${src}/surfaces/okm/acl.ts`, "import { x } from '#http/mount.ts'"],
+    [`${src}/surfaces/okm/acl.ts`, "import { x } from '#printing/sheet.ts'"],
+    [`${src}/printing/sheet.ts`, "import { x } from '#domain/errors.ts'"],
     [`${src}/surfaces/okm/acl.ts`, "// import { x } from '#storage/schema.ts'"],
     [`${src}/surfaces/okm/acl.ts`, "const text = 'select from' + \"'#storage/schema.ts'\""],
     [`${src}/custody/vault.ts`, 'return this.#import(jwk)'],

@@ -19,7 +19,8 @@ const protocol = 'packages/protocol/'
 
 /** What a layer may import beside itself; style.md's table. `protocol` lies under all. */
 const allowedLayers: Readonly<Record<string, readonly string[]>> = {
-  surfaces: ['http', 'domain', 'protocol'],
+  surfaces: ['http', 'domain', 'printing', 'protocol'],
+  printing: ['domain', 'protocol'],
   http: ['domain', 'protocol'],
   delivery: ['domain', 'protocol'],
   domain: ['custody', 'protocol'],
@@ -32,9 +33,10 @@ const allowedLayers: Readonly<Record<string, readonly string[]>> = {
 const confinedModules: readonly { readonly name: RegExp; readonly layers: readonly string[] }[] = [
   { name: /^(kysely|pg|node:sqlite)(\/|$)/, layers: ['storage'] },
   { name: /^@node-rs\/argon2/, layers: ['custody'] },
+  { name: /^(pdfkit|fontkit|bidi-js)$/, layers: ['printing'] },
   {
     name: /^(node:crypto|jose)$/,
-    layers: ['http', 'delivery', 'domain', 'custody', 'storage', 'protocol'],
+    layers: ['http', 'delivery', 'printing', 'domain', 'custody', 'storage', 'protocol'],
   },
 ]
 

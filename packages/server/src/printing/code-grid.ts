@@ -1,0 +1,112 @@
+import { codeFont } from './fonts.ts'
+import type { PrintedCode } from './sheet.ts'
+import { widthOfText } from './text-layout.ts'
+
+/** Largest first: the first one with which all codes fit on one page is taken. */
+const sizesPoints = [13, 12, 11, 10, 9] as const
+/** Of lists that need more pages anyway. */
+const longListSizePoints = 10
+const rowHeightPerSize = 1.55
+const indexSizePerSize = 0.8
+const indexGapPerSize = 0.7
+const columnGapPerSize = 1.8
+/** Fewer rows than this are not worth another column. */
+const rowsMin = 10
+const rowStep = 5
+
+/** The room for codes on the first page and on those behind it, in points. */
+export interface GridSpace {
+  readonly width: number
+  readonly firstHeight: number
+  readonly nextHeight: number
+}
+
+/** How the codes of a list stand on paper: down a column, then down the next one. */
+export interface CodeGrid {
+  readonly sizePoints: number
+  readonly indexSizePoints: number
+  readonly rowHeight: number
+  /** From one column to the next. */
+  readonly columnWidth: number
+  /** The right end of indexes, from the left of their column. */
+  readonly indexWidth: number
+  readonly codeOffset: number
+  /** From the left of a column to the end of its codes. */
+  readonly inkWidth: number
+  readonly pages: readonly GridPage[]
+}
+
+export interface GridPage {
+  readonly columns: readonly (readonly PrintedCode[])[]
+  readonly rowCount: number
+}
+
+/** Lays out codes, all with the same type size, over as many pages as they need. */
+export function layOutCodes(codes: readonly PrintedCode[], space: GridSpace): CodeGrid {
+  const longestOf = (texts: readonly string[]) =>
+    texts.reduce((longest, text) => (text.length > longest.length ? text : longest), '')
+  const index = longestOf(codes.map((code) => code.index))
+  const otp = longestOf(codes.map((code) => code.otp))
+  for (const size of sizesPoints) {
+    const cell = cellOf({ index, otp }, size)
+    const columns = columnsMax(cell, space.width)
+    const rows = Math.floor(space.firstHeight / cell.rowHeight)
+    if (columns * rows >= codes.length) {
+      return { ...cell, pages: [fill(codes, balanced(codes.length, columns, rows))] }
+    }
+  }
+  return overPages(codes, cellOf({ index, otp }, longListSizePoints), space)
+}
+
+type Cell = Omit<CodeGrid, 'pages'>
+
+function cellOf({ index, otp }: PrintedCode, sizePoints: number): Cell {
+  const indexSizePoints = sizePoints * indexSizePerSize
+  const indexWidth = widthOfText(index, codeFont('regular'), indexSizePoints)
+  const codeOffset = indexWidth + sizePoints * indexGapPerSize
+  const inkWidth = codeOffset + widthOfText(otp, codeFont('bold'), sizePoints)
+  return {
+    sizePoints,
+    indexSizePoints,
+    rowHeight: sizePoints * rowHeightPerSize,
+    columnWidth: inkWidth + sizePoints * columnGapPerSize,
+    indexWidth,
+    codeOffset,
+    inkWidth,
+  }
+}
+
+/** The last column needs no gap behind it. */
+function columnsMax({ columnWidth, inkWidth }: Cell, width: number): number {
+  return Math.max(1, Math.floor((width - inkWidth) / columnWidth) + 1)
+}
+
+/** As many rows as make columns of about the same length; by fives where they fit, which the eye finds more easily. */
+function balanced(count: number, columnsMost: number, rowsMost: number): number {
+  const columns = Math.min(columnsMost, Math.ceil(count / rowsMin))
+  const rows = Math.max(Math.ceil(count / columns), rowsMin)
+  const rounded = Math.ceil(rows / rowStep) * rowStep
+  return Math.min(count, rounded <= rowsMost ? rounded : Math.min(rows, rowsMost))
+}
+
+function fill(codes: readonly PrintedCode[], rowCount: number): GridPage {
+  const columns: (readonly PrintedCode[])[] = []
+  for (let start = 0; start < codes.length; start += rowCount) {
+    columns.push(codes.slice(start, start + rowCount))
+  }
+  return { columns, rowCount }
+}
+
+function overPages(codes: readonly PrintedCode[], cell: Cell, space: GridSpace): CodeGrid {
+  const columns = columnsMax(cell, space.width)
+  const pages: GridPage[] = []
+  for (let start = 0; start < codes.length; ) {
+    const height = pages.length === 0 ? space.firstHeight : space.nextHeight
+    const rows = Math.floor(height / cell.rowHeight)
+    const rowsMost = Math.max(1, rows - (rows > rowStep ? rows % rowStep : 0))
+    const onPage = codes.slice(start, start + rowsMost * columns)
+    pages.push(fill(onPage, balanced(onPage.length, columns, rowsMost)))
+    start += onPage.length
+  }
+  return { ...cell, pages }
+}
