@@ -30,6 +30,7 @@ export interface CodeGrid {
   readonly columnWidth: number
   /** The right end of indexes, from the left of their column. */
   readonly indexWidth: number
+  readonly indexCharacterWidth: number
   readonly codeOffset: number
   /** From the left of a column to the end of its codes. */
   readonly inkWidth: number
@@ -62,15 +63,17 @@ type Cell = Omit<CodeGrid, 'pages'>
 
 function cellOf({ index, otp }: PrintedCode, sizePoints: number): Cell {
   const indexSizePoints = sizePoints * indexSizePerSize
-  const indexWidth = widthOfText(index, codeFont('regular'), indexSizePoints)
+  const indexCharacterWidth = widthOfText('0', codeFont('regular'), indexSizePoints)
+  const indexWidth = index.length * indexCharacterWidth
   const codeOffset = indexWidth + sizePoints * indexGapPerSize
-  const inkWidth = codeOffset + widthOfText(otp, codeFont('bold'), sizePoints)
+  const inkWidth = codeOffset + otp.length * widthOfText('0', codeFont('bold'), sizePoints)
   return {
     sizePoints,
     indexSizePoints,
     rowHeight: sizePoints * rowHeightPerSize,
     columnWidth: inkWidth + sizePoints * columnGapPerSize,
     indexWidth,
+    indexCharacterWidth,
     codeOffset,
     inkWidth,
   }

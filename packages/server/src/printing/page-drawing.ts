@@ -1,5 +1,6 @@
 import PDFDocument from 'pdfkit'
 import type { PrintFont } from './fonts.ts'
+import { GlyphWriter, type PlacedText } from './glyph-writer.ts'
 import type { PageFormat } from './page-format.ts'
 import { qrMarkOf, quietModules } from './qr-mark.ts'
 import type { TextLine } from './text-layout.ts'
@@ -21,7 +22,7 @@ export interface Box {
 export class PageCanvas {
   readonly format: PageFormat
   readonly #document: InstanceType<typeof PDFDocument>
-  readonly #fonts = new Set<string>()
+  readonly #writer: GlyphWriter
 
   constructor(format: PageFormat, { title, atMs }: { title: string; atMs: number }) {
     this.format = format
@@ -29,7 +30,7 @@ export class PageCanvas {
       size: [format.width, format.height],
       margin: 0,
       autoFirstPage: false,
-      // Whatever is laid out would be kept until the end: codes, above all.
+      // Whatever is laid out would be kept until the end.
       fontLayoutCache: false,
       // A font that is not embedded; we have no use for it. The types do not know that none is possible.
       font: null as unknown as string,
@@ -40,6 +41,7 @@ export class PageCanvas {
         CreationDate: new Date(atMs),
       },
     })
+    this.#writer = new GlyphWriter(this.#document)
   }
 
   addPage(): void {
@@ -48,18 +50,12 @@ export class PageCanvas {
 
   /** @param at where the text begins, on its base line. */
   text(text: string, font: PrintFont, sizePoints: number, at: { x: number; y: number }): void {
-    if (!this.#fonts.has(font.name)) {
-      // Opened for this document alone: what one document does with glyphs would show in the next one.
-      this.#document.registerFont(font.name, font.bytes)
-      this.#fonts.add(font.name)
-    }
-    this.#document.font(font.name).fontSize(sizePoints)
-    // No list of features: the text is shaped as a whole, not word by word.
-    this.#document.text(text, at.x, at.y, {
-      lineBreak: false,
-      baseline: 'alphabetic',
-      features: [],
-    })
+    this.#writer.write(font, sizePoints, { text, ...at })
+  }
+
+  /** Many short texts in digits and letters, such as codes. */
+  cells(font: PrintFont, sizePoints: number, cells: readonly PlacedText[]): void {
+    this.#writer.writeCells(font, sizePoints, cells)
   }
 
   color(color: string): void {
@@ -80,8 +76,9 @@ export class PageCanvas {
     return top
   }
 
-  shadeRow(left: number, top: number, width: number, height: number): void {
-    this.#document.rect(left, top, width, height).fill(shade)
+  shadeRows(left: number, width: number, height: number, tops: readonly number[]): void {
+    for (const top of tops) this.#document.rect(left, top, width, height)
+    this.#document.fill(shade)
     this.#document.fillColor(ink)
   }
 

@@ -1,5 +1,6 @@
 import { type CodeGrid, type GridPage, layOutCodes } from './code-grid.ts'
 import { codeFont, type Weight } from './fonts.ts'
+import type { PlacedText } from './glyph-writer.ts'
 import { faintInk, ink, type PageCanvas } from './page-drawing.ts'
 import { addressSize, addressSizePoints } from './printable.ts'
 import { type AddressPage, printedMoment, type Sheet, type SheetDesign } from './sheet.ts'
@@ -10,6 +11,9 @@ const titleLinesWanted = 2
 const smallSize = 9
 const qrWidth = 76
 const gap = 10
+const factOffset = 70
+const footSize = 7
+const footFromEdge = 30
 
 /** Where a page of many stands. */
 export interface Position {
@@ -25,12 +29,16 @@ export class SheetPages {
   readonly #title: { readonly lines: readonly TextLine[]; readonly sizePoints: number }
   readonly #notice: readonly TextLine[]
   readonly #contentWidth: number
+  readonly #labels: ReadonlyMap<string, TextLine>
+  readonly #footCharacterWidth = widthOfText('0', codeFont('regular'), footSize)
 
   constructor(canvas: PageCanvas, design: SheetDesign) {
     const { width, marginLeft, marginRight } = canvas.format
     this.#canvas = canvas
     this.#design = design
     this.#contentWidth = width - marginLeft - marginRight
+    const labels = Object.values(design.labels)
+    this.#labels = new Map(labels.map((label) => [label, layOutLabel(label)]))
     this.#title = layOutTitle(design.title, this.#contentWidth - qrWidth - gap)
     this.#notice =
       design.notice === ''
@@ -116,26 +124,20 @@ export class SheetPages {
     return top + gap
   }
 
-  /** A label and its value; @returns the lower end. */
+  /** A label and its value, which is ASCII. @returns the lower end. */
   #drawFact(label: string, value: string, top: number): number {
     const { marginLeft } = this.#canvas.format
-    const baseline = top + smallSize * 1.3
-    const [line] = layOutText(
-      label,
-      { weight: 'regular', sizePoints: smallSize },
-      this.#contentWidth,
-    )
-    if (line === undefined) return top
-    this.#canvas.color(faintInk)
-    this.#canvas.lines([{ ...line, isRightToLeft: false }], smallSize, {
-      left: marginLeft,
-      top: baseline - smallSize,
-      width: this.#contentWidth,
-    })
+    const y = top + smallSize * 1.3
+    const line = this.#labels.get(label)
+    if (line !== undefined) {
+      const box = { left: marginLeft, top: y - smallSize, width: line.width }
+      this.#canvas.color(faintInk)
+      this.#canvas.lines([line], smallSize, box)
+    }
+    const x = marginLeft + Math.max(factOffset, (line?.width ?? 0) + gap)
     this.#canvas.color(ink)
-    const valueAt = { x: marginLeft + Math.max(70, line.width + gap), y: baseline }
-    this.#canvas.text(value, codeFont('bold'), smallSize, valueAt)
-    return baseline + smallSize * 0.3
+    this.#canvas.cells(codeFont('bold'), smallSize, [{ text: value, x, y }])
+    return y + smallSize * 0.3
   }
 
   #drawCodes(grid: CodeGrid, { columns, rowCount }: GridPage, top: number): void {
@@ -143,45 +145,54 @@ export class SheetPages {
     const { rowHeight, columnWidth, inkWidth } = grid
     const inkLeft = marginLeft - 4
     const width = (columns.length - 1) * columnWidth + inkWidth + 8
-    for (let row = 0; row < rowCount; row += 2) {
-      this.#canvas.shadeRow(inkLeft, top + row * rowHeight, width, rowHeight)
-    }
+    const shaded = Array.from({ length: Math.ceil(rowCount / 2) }, (_, pair) => pair * 2)
+    const tops = shaded.map((row) => top + row * rowHeight)
+    this.#canvas.shadeRows(inkLeft, width, rowHeight, tops)
     const regular = codeFont('regular')
-    const bold = codeFont('bold')
+    const indexes: PlacedText[] = []
+    const otps: PlacedText[] = []
     for (const [column, codes] of columns.entries()) {
       const left = marginLeft + column * columnWidth
       for (const [row, { index, otp }] of codes.entries()) {
         const y = top + (row + 0.5) * rowHeight + grid.sizePoints * 0.36
-        const indexWidth = widthOfText(index, regular, grid.indexSizePoints)
-        const x = left + grid.indexWidth - indexWidth
-        this.#canvas.color(faintInk)
-        this.#canvas.text(index, regular, grid.indexSizePoints, { x, y })
-        this.#canvas.color(ink)
-        this.#canvas.text(otp, bold, grid.sizePoints, { x: left + grid.codeOffset, y })
+        const indexWidth = index.length * grid.indexCharacterWidth
+        indexes.push({ text: index, x: left + grid.indexWidth - indexWidth, y })
+        otps.push({ text: otp, x: left + grid.codeOffset, y })
       }
     }
+    this.#canvas.color(faintInk)
+    this.#canvas.cells(regular, grid.indexSizePoints, indexes)
+    this.#canvas.color(ink)
+    this.#canvas.cells(codeFont('bold'), grid.sizePoints, otps)
   }
 
   #drawFoot(listId: string, position: Position, page: Position): void {
     const { height, marginLeft, marginRight, width } = this.#canvas.format
-    const y = height - 30
-    const font = codeFont('regular')
-    const size = 7
-    this.#canvas.color(faintInk)
-    this.#canvas.text(listId, font, size, { x: marginLeft, y })
-    const style = { weight: 'regular', sizePoints: size } as const
-    const pages = `${this.#design.labels.page} ${page.number}/${page.count}`
-    const [line] = layOutText(pages, style, this.#contentWidth)
-    if (line !== undefined && page.count > 1) {
-      const left = marginLeft + (this.#contentWidth - line.width) / 2
-      const place = { left, top: y - size, width: line.width }
-      this.#canvas.lines([{ ...line, isRightToLeft: false }], size, place)
-    }
+    const y = height - footFromEdge
     const place = `#${position.number}/${position.count}`
-    const right = width - marginRight - widthOfText(place, font, size)
-    this.#canvas.text(place, font, size, { x: right, y })
+    const right = width - marginRight - place.length * this.#footCharacterWidth
+    const cells = [
+      { text: listId, x: marginLeft, y },
+      { text: place, x: right, y },
+    ]
+    this.#canvas.color(faintInk)
+    const line = this.#labels.get(this.#design.labels.page)
+    if (page.count > 1 && line !== undefined) {
+      const left = marginLeft + this.#contentWidth / 2 - line.width
+      this.#canvas.lines([line], smallSize, { left, top: y - smallSize, width: line.width })
+      const text = `${page.number}/${page.count}`
+      cells.push({ text, x: marginLeft + this.#contentWidth / 2 + gap / 2, y })
+    }
+    this.#canvas.cells(codeFont('regular'), footSize, cells)
     this.#canvas.color(ink)
   }
+}
+
+/** Short enough for one line. */
+function layOutLabel(label: string): TextLine {
+  const style = { weight: 'regular', sizePoints: smallSize } as const
+  const [line] = layOutText(label, style, Number.POSITIVE_INFINITY)
+  return line ?? { runs: [], width: 0, isRightToLeft: false }
 }
 
 function layOutTitle(title: string, widthMax: number) {
