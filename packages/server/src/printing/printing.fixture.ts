@@ -17,7 +17,7 @@ export const alphabets = {
 /** Codes that look random and are the same in every run. */
 export function codes(
   count: number,
-  { alphabet = alphabets.digits as string, length = 6, block = 0 } = {},
+  { alphabet = `${alphabets.digits}`, length = 6, block = 0 } = {},
 ): PrintedCode[] {
   let state = 1
   const next = () => {
