@@ -37,6 +37,7 @@ import { TicketStore } from './otp-tokens/ticket-store.ts'
 import { TokenExportStore } from './otp-tokens/token-export-store.ts'
 import { TokenImportStore } from './otp-tokens/token-import-store.ts'
 import { TokenListStore } from './otp-tokens/token-list-store.ts'
+import { OutboxStore } from './outbox/outbox-store.ts'
 import { PlatformValueStore } from './tenants/platform-value-store.ts'
 import { SigningKeyStore } from './tenants/signing-key-store.ts'
 import { TenantKeyStore } from './tenants/tenant-key-store.ts'
@@ -246,6 +247,10 @@ export class Stores {
 
   get userResolver(): UserResolver {
     return this.#once(UserResolver)
+  }
+
+  get outbox(): OutboxStore {
+    return this.#once(OutboxStore)
   }
 
   get events(): EventStore {

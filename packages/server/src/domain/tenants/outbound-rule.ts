@@ -25,6 +25,17 @@ export class OutboundRule {
     return parsed.protocol === 'https:' && (ipaddr.isValid(host) ? isPublic(host) : !isLocal(host))
   }
 
+  /**
+   * True when a connection to this address may be made for the host of a URL that {@link permits}. Whatever the name
+   * says, what counts is where it leads.
+   *
+   * @param host of the URL, IPv6 without brackets.
+   */
+  permitsAddress(host: string, address: string): boolean {
+    if (this.#allow.hosts.includes(host)) return true
+    return isAddressIn(this.#allow.ranges, address) || isPublic(address)
+  }
+
   #names(host: string): boolean {
     if (this.#allow.hosts.includes(host)) return true
     const addresses = isLocal(host) ? ['127.0.0.1', '::1'] : [host]
@@ -57,10 +68,16 @@ function hostOf({ hostname }: URL): string {
 }
 
 /** RFC 6761, section 6.3: names that always mean this machine. */
-function isLocal(host: string): boolean {
+export function isLocal(host: string): boolean {
   return host === 'localhost' || host.endsWith('.localhost')
 }
 
-function isPublic(address: string): boolean {
-  return ipaddr.process(address).range() === 'unicast'
+/** Global unicast IPv6: all others, known and unknown, lead to special places. */
+const globalUnicast = ipaddr.parseCIDR('2000::/3')
+
+function isPublic(text: string): boolean {
+  if (!ipaddr.isValid(text)) return false
+  const address = ipaddr.process(text)
+  if (address.range() !== 'unicast') return false
+  return address.kind() === 'ipv4' || address.match(globalUnicast)
 }

@@ -8,7 +8,7 @@ const subscribe = statement((db, p: { tenantId: string; type: string; endpointId
     tenant_id: p.tenantId,
     event_type: p.type,
     endpoint_id: p.endpointId,
-    lane: p.endpointId,
+    queue: p.endpointId,
   }),
 )
 const listOutbox = statement((db, p: { tenantId: string }) =>

@@ -11,14 +11,14 @@ export function delivery(types: ColumnTypes): string[] {
       'outbox',
       `
       tenant_id ${text} not null, target ${text} not null, id ${text} not null, kind ${text} not null,
-      lane ${text} not null, topic ${text} not null, status ${text} not null, position ${integer} not null,
-      due_at ${integer} not null, deadline_at ${integer} not null, claim ${integer} not null,
+      queue ${text} not null, order_key ${text} not null, topic ${text} not null, status ${text} not null,
+      position ${integer} not null, due_at ${integer} not null, deadline_at ${integer} not null, claim ${integer} not null,
       tries ${integer} not null, attempts ${text} not null, envelope ${text} not null, payload ${bytes} not null,
       created_at ${integer} not null, settled_at ${integer},
       primary key (tenant_id, target, id)`,
       types.largeRowOptions,
     ),
-    `create index outbox_lane on outbox (lane, position, id) where status = 'WAITING'`,
+    `create index outbox_queue on outbox (queue, order_key, position, id) where status = 'WAITING'`,
     table(
       'webhook_endpoint',
       `
@@ -31,7 +31,7 @@ export function delivery(types: ColumnTypes): string[] {
     table(
       'webhook_subscription',
       `
-      tenant_id ${text} not null, event_type ${text} not null, endpoint_id ${text} not null, lane ${text} not null,
+      tenant_id ${text} not null, event_type ${text} not null, endpoint_id ${text} not null, queue ${text} not null,
       primary key (tenant_id, event_type, endpoint_id)`,
     ),
   ]

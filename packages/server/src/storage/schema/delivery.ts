@@ -14,13 +14,15 @@ export interface OutboxTable {
   id: string
   /** webhook, okm-status, okm-audit, and so on. */
   kind: string
-  /** Tenant, kind, target and order key as one text: where rows wait for each other, if their kind is ordered. */
-  lane: string
+  /** Tenant, kind and target as one text: what waits for one receiver. */
+  queue: string
+  /** In ordered kinds rows of one queue with the same key go out one after the other. */
+  order_key: string
   /** What it is about, such as the event type. */
   topic: string
   /** WAITING, DELIVERED, FAILED. */
   status: string
-  /** Order within the lane: the moment of creation in ordered kinds, `due_at` in others. */
+  /** Order behind the order key: the moment of creation in ordered kinds, `due_at` in others. */
   position: number
   /** Not before; while a worker has claimed the row, when that claim ends. */
   due_at: number
@@ -65,6 +67,6 @@ export interface WebhookSubscriptionTable {
   tenant_id: string
   event_type: string
   endpoint_id: string
-  /** The lane of the endpoint's rows in the outbox. */
-  lane: string
+  /** The endpoint's queue in the outbox. */
+  queue: string
 }

@@ -1,0 +1,224 @@
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  type IncomingMessage,
+  request as requestHttp,
+} from 'node:http'
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import { isIP, type LookupFunction, type Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { Clock } from '#domain/clock.ts'
+import type { OutboundCall } from '#domain/outbox/delivery-kind.ts'
+import type { Attempt, AttemptError } from '#domain/outbox/outbox-message.ts'
+import { isLocal, type OutboundRule } from '#domain/tenants/outbound-rule.ts'
+import type { AddressResolver } from './address-resolver.ts'
+
+/** Connection, headers and body of the answer together. */
+export const callMsMax = 15_000
+const answerHeaderBytesMax = 16_384
+/** What an answer says is of no interest; so much of it is read to keep the connection, for so long. */
+const answerBodyBytesMax = 65_536
+const answerBodyMsMax = 1_000
+const idleMsMax = 4_000
+const idlePerHostMax = 64
+const idleMax = 256
+const userAgent = 'Countersign'
+
+type Answer = Pick<Attempt, 'statusCode' | 'error'>
+
+/**
+ * POSTs to addresses that tenants chose, so it trusts none of them: the name is resolved once, every address it has must
+ * be allowed, and the connection goes to exactly these; no redirect is followed, no proxy used; time, headers and body of
+ * the answer are bounded.
+ */
+export class OutboundHttp {
+  readonly #rule: OutboundRule
+  readonly #resolver: AddressResolver
+  readonly #clock: Clock
+  readonly #http = new HttpAgent(agentOptions)
+  readonly #https = new HttpsAgent({ ...agentOptions, maxCachedSessions: idleMax })
+  readonly #underWay = new Set<AbortController>()
+  #isBrokenOff = false
+
+  constructor(dependencies: { rule: OutboundRule; resolver: AddressResolver; clock: Clock }) {
+    this.#rule = dependencies.rule
+    this.#resolver = dependencies.resolver
+    this.#clock = dependencies.clock
+  }
+
+  /** Makes one attempt; never throws. Undefined when it was broken off: nothing is known of its effect then. */
+  async send(call: OutboundCall): Promise<Attempt | undefined> {
+    const atMs = this.#clock()
+    const startedAt = performance.now()
+    const ending = new AbortController()
+    const timer = setTimeout(() => ending.abort(), Math.min(call.timeoutMs ?? callMsMax, callMsMax))
+    this.#underWay.add(ending)
+    try {
+      const answer = await this.#attempt(call, ending.signal)
+      if (this.#isBrokenOff && answer.statusCode === null) return undefined
+      return { atMs, ...answer, durationMs: Math.round(performance.now() - startedAt) }
+    } finally {
+      clearTimeout(timer)
+      this.#underWay.delete(ending)
+    }
+  }
+
+  /** Breaks off what is under way and closes what is kept open; to be called once, at the end. */
+  close(): void {
+    this.#isBrokenOff = true
+    for (const ending of this.#underWay) ending.abort()
+    this.#http.destroy()
+    this.#https.destroy()
+  }
+
+  async #attempt(call: OutboundCall, signal: AbortSignal): Promise<Answer> {
+    if (!this.#rule.permits(call.url)) return failed('ADDRESS_REFUSED')
+    const url = new URL(call.url)
+    const host = url.hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')
+    let addresses: readonly string[]
+    try {
+      addresses = await Promise.race([this.#resolver.resolve(host), rejectedBy(signal)])
+    } catch {
+      return failed(signal.aborted ? 'TIMEOUT' : 'CONNECTION')
+    }
+    if (addresses.length === 0) return failed('CONNECTION')
+    const allowed = addresses.filter((address) => this.#rule.permitsAddress(host, address))
+    // A name that leads to one forbidden address is refused whole; only this machine may be named in one family.
+    const isRefused = isLocal(host) ? allowed.length === 0 : allowed.length < addresses.length
+    if (isRefused) return failed('ADDRESS_REFUSED')
+    const first = await this.#exchange(url, host, allowed, call, signal)
+    // The receiver closed a kept connection at the moment at which it was used again: that is no failure of anybody.
+    return first === 'stale' ? this.#exchange(url, host, allowed, call, signal, true) : first
+  }
+
+  #exchange(
+    url: URL,
+    host: string,
+    addresses: readonly string[],
+    call: OutboundCall,
+    signal: AbortSignal,
+    isFresh: true,
+  ): Promise<Answer>
+  #exchange(
+    url: URL,
+    host: string,
+    addresses: readonly string[],
+    call: OutboundCall,
+    signal: AbortSignal,
+  ): Promise<Answer | 'stale'>
+  #exchange(
+    url: URL,
+    host: string,
+    addresses: readonly string[],
+    { headers, body }: OutboundCall,
+    signal: AbortSignal,
+    isFresh = false,
+  ): Promise<Answer | 'stale'> {
+    const isTls = url.protocol === 'https:'
+    const options = {
+      method: 'POST',
+      host,
+      port: url.port === '' ? (isTls ? 443 : 80) : Number(url.port),
+      path: url.pathname + url.search,
+      headers: {
+        ...headers,
+        host: url.host,
+        'user-agent': userAgent,
+        'content-length': body.length,
+      },
+      maxHeaderSize: answerHeaderBytesMax,
+      lookup: pinned(addresses),
+      agent: isFresh ? false : isTls ? this.#https : this.#http,
+      setDefaultHeaders: true,
+    } as const
+    return new Promise((resolve) => {
+      const request = isTls
+        ? requestHttps({ ...options, rejectUnauthorized: true, ...serverName(host) })
+        : requestHttp(options)
+      const watch = watchPhase(request)
+      const onAbort = (): void => void request.destroy(new Error('The time is over.'))
+      const finish = (answer: Answer | 'stale'): void => {
+        signal.removeEventListener('abort', onAbort)
+        resolve(answer)
+      }
+      signal.addEventListener('abort', onAbort, { once: true })
+      if (signal.aborted) onAbort()
+      request.on('response', (response) => {
+        const { statusCode = 0 } = response
+        const isRedirect = statusCode >= 300 && statusCode < 400
+        const answer: Answer = { statusCode, error: isRedirect ? 'REDIRECT' : null }
+        discard(response, () => finish(answer))
+      })
+      request.on('error', () => {
+        const isStale = request.reusedSocket && !isFresh && !signal.aborted
+        finish(isStale ? 'stale' : failed(signal.aborted ? 'TIMEOUT' : watch.errorNow()))
+      })
+      request.end(body)
+    })
+  }
+}
+
+const agentOptions = {
+  keepAlive: true,
+  maxFreeSockets: idlePerHostMax,
+  maxTotalSockets: Number.POSITIVE_INFINITY,
+  timeout: idleMsMax,
+  scheduling: 'lifo',
+} as const
+
+function failed(error: AttemptError): Answer {
+  return { statusCode: null, error }
+}
+
+function rejectedBy(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(new Error('The time is over.'))
+    signal.addEventListener('abort', () => reject(new Error('The time is over.')), { once: true })
+  })
+}
+
+/** Answers every lookup of the connection with the addresses that were checked. */
+function pinned(addresses: readonly string[]): LookupFunction {
+  const found = addresses.map((address) => ({ address, family: isIP(address) }))
+  return (_host, options, callback) => {
+    const [first] = found
+    if (options.all === true) callback(null, found)
+    else callback(null, first?.address ?? '', first?.family)
+  }
+}
+
+/** The certificate must be for the name of the URL; an address is never sent as a name. */
+function serverName(host: string): { servername?: string } {
+  return isIP(host) === 0 ? { servername: host } : {}
+}
+
+/** Tells whether an error came while TLS was being set up. */
+function watchPhase(request: ClientRequest): { errorNow(): AttemptError } {
+  let isSettingUpTls = false
+  request.on('socket', (socket: Socket) => {
+    if (!(socket instanceof TLSSocket) || !socket.connecting) return
+    socket.once('connect', () => {
+      isSettingUpTls = true
+    })
+    socket.once('secureConnect', () => {
+      isSettingUpTls = false
+    })
+  })
+  return { errorNow: () => (isSettingUpTls ? 'TLS' : 'CONNECTION') }
+}
+
+/** Reads an answer to its end, if that comes soon; else the connection ends. */
+function discard(response: IncomingMessage, done: () => void): void {
+  let byteCount = 0
+  const timer = setTimeout(() => response.destroy(), answerBodyMsMax)
+  const finish = (): void => {
+    clearTimeout(timer)
+    done()
+  }
+  response.on('data', (chunk: Buffer) => {
+    byteCount += chunk.length
+    if (byteCount > answerBodyBytesMax) response.destroy()
+  })
+  response.once('error', () => {})
+  response.once('close', finish)
+}
