@@ -4,6 +4,9 @@ import type { Logger } from 'pino'
 import type { MasterKey } from '#custody/master-key.ts'
 import { type Randomness, systemRandomness } from '#custody/randomness.ts'
 import { secretsEqual } from '#custody/secrets.ts'
+import { AddressResolver, type AddressSource, systemAddresses } from '#delivery/address-resolver.ts'
+import { Dispatcher } from '#delivery/dispatcher.ts'
+import { OutboundHttp } from '#delivery/outbound-http.ts'
 import type { Clock } from '#domain/clock.ts'
 import type { Core } from '#domain/core.ts'
 import { type Contract, loadContract } from '#http/contract.ts'
@@ -28,8 +31,12 @@ export interface AppOptions {
   readonly masterKey: MasterKey
   /** Absent: nothing is logged. */
   readonly logger?: Logger
-  /** For tests: the clock and the randomness. */
-  readonly overrides?: { readonly clock?: Clock; readonly randomness?: Randomness }
+  /** For tests: the clock, the randomness and the way out. */
+  readonly overrides?: {
+    readonly clock?: Clock
+    readonly randomness?: Randomness
+    readonly addresses?: AddressSource
+  }
 }
 
 /** The account that is made when nobody could administer the installation; its secret is told once. */
@@ -86,9 +93,30 @@ export async function createApp(options: AppOptions): Promise<App> {
     },
   })
   const { core, storage, sealer, platform, pins } = composed
+  const dispatcher = new Dispatcher({
+    storage,
+    http: new OutboundHttp({
+      rule: composed.outbound,
+      resolver: new AddressResolver(overrides.addresses ?? systemAddresses()),
+      clock,
+    }),
+    kinds: composed.deliveryKinds,
+    clock,
+    randomness,
+    observer: {
+      messageSettled: (kind, outcome, seconds) => metrics.countDelivery(kind, outcome, seconds),
+      deliveryFailed: (work, error) =>
+        logger?.error({ err: error, work: `delivery: ${work}` }, 'background work failed'),
+    },
+  })
   metrics.watchQueue('commit', () => database.queueDepth())
   metrics.watchQueue('pin', () => pins.queueDepth)
   metrics.watchQueue('journal', () => storage.read.journal.countWaiting())
+  metrics.watchQueue('outbox', () => storage.read.outbox.countWaiting())
+  metrics.watchOldestDelivery(() => {
+    const { oldestWaitingAtMs } = dispatcher
+    return oldestWaitingAtMs && Math.max(0, clock() - oldestWaitingAtMs) / 1000
+  })
 
   const housekeeping = new Housekeeping({
     storage,
@@ -150,7 +178,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   async function close(): Promise<void> {
     isServing = false
     await connections.during(() => http.close())
-    await housekeeping.stop()
+    await Promise.all([housekeeping.stop(), dispatcher.stop()])
     await composed.usage.flush().catch(() => {})
     await composed.refusals.flush({ final: true }).catch(() => {})
     await sealer.stop()
@@ -176,6 +204,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       port = Number(new URL(address).port || 80)
       sealer.start()
       housekeeping.start()
+      dispatcher.start()
       isServing = true
       return publicUrlOf({ ...config, publicUrl: undefined }, port)
     },

@@ -32,6 +32,7 @@ import { ImportService } from '#domain/otp-tokens/import-service.ts'
 import { OtpTokenService } from '#domain/otp-tokens/otp-token-service.ts'
 import { ProductService } from '#domain/otp-tokens/product-service.ts'
 import { RepositoryService } from '#domain/otp-tokens/repository-service.ts'
+import type { DeliveryKind } from '#domain/outbox/delivery-kind.ts'
 import { Storage } from '#domain/storage.ts'
 import { type OutboundAllow, OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import { PlatformBootstrap } from '#domain/tenants/platform-bootstrap.ts'
@@ -86,6 +87,10 @@ export interface ComposedCore {
   readonly accessTokens: AccessTokens
   readonly refusals: RefusalJournal
   readonly usage: UsageRecorder
+  /** Where the server may call. */
+  readonly outbound: OutboundRule
+  /** Everything that leaves the server, by kind. */
+  readonly deliveryKinds: readonly DeliveryKind[]
   readonly cabinets: CabinetParts
 }
 
@@ -177,6 +182,8 @@ export function composeCore(parts: CoreParts): ComposedCore {
     accessTokens,
     refusals,
     usage,
+    outbound,
+    deliveryKinds: [],
     cabinets,
   }
 }

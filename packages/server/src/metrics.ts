@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Settlement } from '#domain/outbox/delivery-kind.ts'
 import type { VerificationResult } from '#domain/verification/verification.ts'
 
 /** `refused`: the client was told no, by 4xx or in a surface's words under 200; `failed`: the server could not decide. */
@@ -6,8 +7,8 @@ export type RequestOutcome = 'ok' | 'refused' | 'failed'
 
 export type DatabaseOperation = 'read' | 'commit'
 
-/** Records that wait for the sealer, PIN hashes that wait for a worker, units that wait for the writer. */
-export type QueueName = 'journal' | 'pin' | 'commit'
+/** Records that wait for the sealer, PIN hashes for a worker, units for the writer, messages for their receiver. */
+export type QueueName = 'journal' | 'pin' | 'commit' | 'outbox'
 
 /**
  * What the server counts about itself. Labels have closed sets of values: none carries a user, a serial or a code, and no
@@ -18,6 +19,10 @@ export interface Metrics {
   observeRequest(surface: string, outcome: RequestOutcome, seconds: number): void
   countVerification(result: VerificationResult): void
   observeDatabase(operation: DatabaseOperation, seconds: number): void
+  /** @param seconds of the attempt; undefined when nothing was sent. */
+  countDelivery(kind: string, outcome: Settlement['outcome'], seconds: number | undefined): void
+  /** `ageSeconds` is asked at each scrape; undefined while nothing waits. */
+  watchOldestDelivery(ageSeconds: () => number | undefined): void
   /** `depth` is asked at each scrape; if it fails, the queue is missing from that scrape. */
   watchQueue(queue: QueueName, depth: () => number | Promise<number>): void
   /** Adds memory, processor, garbage collection and event-loop delay of the process; once a process. */
@@ -65,6 +70,29 @@ export function createMetrics(): Metrics {
     registers,
   })
 
+  const deliveries = new Counter({
+    name: 'countersign_deliveries_total',
+    help: 'Attempts to deliver, and messages given up, by kind and outcome.',
+    labelNames: ['kind', 'outcome'],
+    registers,
+  })
+  const deliveryTimes = new Histogram({
+    name: 'countersign_delivery_duration_seconds',
+    help: 'Time of attempts to deliver, by kind.',
+    labelNames: ['kind'],
+    buckets: requestBucketsSeconds,
+    registers,
+  })
+  let oldestDelivery: () => number | undefined = () => undefined
+  new Gauge({
+    name: 'countersign_outbox_oldest_seconds',
+    help: 'Age of the oldest message that is next in its queue.',
+    registers,
+    collect() {
+      this.set(oldestDelivery() ?? 0)
+    },
+  })
+
   const queues = new Map<QueueName, () => number | Promise<number>>()
   new Gauge({
     name: 'countersign_queue_depth',
@@ -89,6 +117,13 @@ export function createMetrics(): Metrics {
     },
     countVerification: (result) => verifications.inc({ result }),
     observeDatabase: (operation, seconds) => databaseTimes.observe({ operation }, seconds),
+    countDelivery(kind, outcome, seconds) {
+      deliveries.inc({ kind, outcome })
+      if (seconds !== undefined) deliveryTimes.observe({ kind }, seconds)
+    },
+    watchOldestDelivery(ageSeconds) {
+      oldestDelivery = ageSeconds
+    },
     watchQueue: (queue, depth) => void queues.set(queue, depth),
     watchProcess: () => collectDefaultMetrics({ register: registry }),
     render: () => registry.metrics(),
