@@ -85,6 +85,11 @@ export async function createApp(options: AppOptions): Promise<App> {
     publicUrl: () => publicUrlOf(config, port),
     outboundAllow: config.outboundAllow,
     authFailuresPerMinute: config.authFailuresPerMinute,
+    okm: {
+      deviceTrust: config.okmDeviceTrust,
+      unclaimedMax: config.okmUnclaimedMax,
+      auditDestinationUrl: config.okmAuditDestUrl,
+    },
     adminToken: secrets.adminToken?.reveal(),
     observer: {
       countVerification: (result) => metrics.countVerification(result),
@@ -180,6 +185,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     await connections.during(() => http.close())
     await Promise.all([housekeeping.stop(), dispatcher.stop()])
     await composed.usage.flush().catch(() => {})
+    await composed.cabinets.contacts.flush().catch(() => {})
     await composed.refusals.flush({ final: true }).catch(() => {})
     await sealer.stop()
     await database.close()

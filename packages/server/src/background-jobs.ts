@@ -11,7 +11,7 @@ const tenantsAtOnce = 100
 /** What one process of the installation does beside serving. */
 export function backgroundJobs(composed: ComposedCore): readonly Job[] {
   const { core, storage, retention, tenantPurge, otpListExpiry } = composed
-  const { accessTokens, usage, refusals, holder } = composed
+  const { accessTokens, usage, refusals, holder, cabinets } = composed
   return [
     { name: 'tenant-purge', everyMs: 5 * secondMs, run: () => tenantPurge.continueAll() },
     {
@@ -38,6 +38,11 @@ export function backgroundJobs(composed: ComposedCore): readonly Job[] {
     },
     // Each process has its own: what it saw of its callers.
     { name: `usage-${holder}`, everyMs: secondMs, run: () => usage.flush() },
+    {
+      name: `cabinet-contacts-${holder}`,
+      everyMs: secondMs,
+      run: () => cabinets.contacts.flush(),
+    },
     { name: `refusals-${holder}`, everyMs: 10 * secondMs, run: () => refusals.flush() },
   ]
 }

@@ -3,7 +3,12 @@ import { PinHasher } from '#custody/pin-hasher.ts'
 import type { Randomness } from '#custody/randomness.ts'
 import { JwsVerifier, Signer } from '#custody/signer.ts'
 import { Vault } from '#custody/vault.ts'
-import { type CabinetParts, composeCabinets } from '#domain/cabinets/compose-cabinets.ts'
+import {
+  type CabinetOptions,
+  type CabinetParts,
+  composeCabinets,
+  noCabinets,
+} from '#domain/cabinets/compose-cabinets.ts'
 import { AccessTokens } from '#domain/callers/access-tokens.ts'
 import { Authenticator } from '#domain/callers/authenticator.ts'
 import { FailureLimiter } from '#domain/callers/failure-limiter.ts'
@@ -58,6 +63,8 @@ export interface CoreParts {
   readonly publicUrl: () => string
   readonly outboundAllow: OutboundAllow
   readonly authFailuresPerMinute: number
+  /** Absent: nobody is taken for a cabinet. */
+  readonly okm?: CabinetOptions
   readonly adminToken: string | undefined
   readonly observer: CoreObserver
 }
@@ -126,7 +133,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     usage,
     adminToken,
   })
-  const cabinets = composeCabinets({ ...base, settings, outbound })
+  const cabinets = composeCabinets({ ...base, settings, outbound, okm: parts.okm ?? noCabinets })
   const tenantPurge = new TenantPurge(base)
   const policies = settings
   const core: Core = {

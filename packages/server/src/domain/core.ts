@@ -1,7 +1,9 @@
 import type { AclLinkService } from './cabinets/acl-link-service.ts'
 import type { AclService } from './cabinets/acl-service.ts'
 import type { CabinetService } from './cabinets/cabinet-service.ts'
+import type { DeviceTrust } from './cabinets/device-trust.ts'
 import type { FirmwareService } from './cabinets/firmware-service.ts'
+import type { CabinetPollService } from './cabinets/poll-service.ts'
 import type { Authenticator } from './callers/authenticator.ts'
 import type { OauthService } from './callers/oauth-service.ts'
 import type { ServiceAccountService } from './callers/service-account-service.ts'
@@ -62,6 +64,8 @@ export interface Core {
   readonly cabinetAcls: AclService
   readonly cabinetAclLinks: AclLinkService
   readonly cabinetFirmware: FirmwareService
+  readonly cabinetPolls: CabinetPollService
+  readonly deviceTrust: DeviceTrust
   readonly journal: JournalService
   readonly checkpoints: CheckpointService
 }

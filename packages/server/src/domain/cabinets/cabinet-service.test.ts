@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { engines, refusal, waitingRecords } from '#test/support/core.ts'
+import { engines, refusal, testCaller, waitingRecords } from '#test/support/core.ts'
 import { defaultCabinetConfig } from './cabinet.ts'
 import {
   acme,
@@ -132,7 +132,6 @@ describe.each(engines)('key cabinets on %s', (engine) => {
 
   test('needs its scopes', async () => {
     const { cabinets } = bench.services
-    const { testCaller } = await import('#test/support/core.ts')
     const reader = testCaller('acme', ['okms:read'])
     const nobody = testCaller('acme', ['acls:write'])
     const draft = cabinetDraft({ id: 'kept' })

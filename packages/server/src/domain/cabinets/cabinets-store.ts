@@ -4,6 +4,7 @@ import { AclStore } from './acl-store.ts'
 import { CabinetStore } from './cabinet-store.ts'
 import { ContactStore } from './contact-store.ts'
 import { FirmwareStore } from './firmware-store.ts'
+import { PollStore } from './poll-store.ts'
 import { RightsStore } from './rights-store.ts'
 import { TallyStore } from './tally-store.ts'
 
@@ -11,6 +12,7 @@ import { TallyStore } from './tally-store.ts'
 export class CabinetStores {
   readonly registered: CabinetStore
   readonly contacts: ContactStore
+  readonly polls: PollStore
   readonly rights: RightsStore
   readonly acls: AclStore
   readonly links: AclLinkStore
@@ -20,6 +22,7 @@ export class CabinetStores {
   constructor(queries: Queries) {
     this.registered = new CabinetStore(queries)
     this.contacts = new ContactStore(queries)
+    this.polls = new PollStore(queries)
     this.rights = new RightsStore(queries)
     this.acls = new AclStore(queries)
     this.links = new AclLinkStore(queries)

@@ -10,7 +10,7 @@ import {
 } from '#test/support/core.ts'
 import type { AclDraft } from './acl.ts'
 import { type CabinetDraft, defaultCabinetConfig } from './cabinet.ts'
-import { type CabinetParts, composeCabinets } from './compose-cabinets.ts'
+import { type CabinetOptions, type CabinetParts, composeCabinets } from './compose-cabinets.ts'
 
 /** Key cabinets over a real database with two tenants, `acme` and `beta`. */
 export interface CabinetBench extends AsyncDisposable, CabinetParts {
@@ -24,11 +24,17 @@ export async function createCabinetBench(options: TestCoreOptions = {}): Promise
 }
 
 /** The services once more over the same database, as another process would have them. */
-export function benchParts(core: TestCore): CabinetParts {
+export function benchParts(core: TestCore, options: Partial<CabinetOptions> = {}): CabinetParts {
   const { storage, vault, clock, nextId, settings } = core
   const outbound = new OutboundRule({ hosts: [], ranges: [] })
   const randomness = systemRandomness
-  return composeCabinets({ storage, vault, clock, nextId, settings, outbound, randomness })
+  const okm: CabinetOptions = {
+    deviceTrust: { kind: 'open' },
+    unclaimedMax: 100,
+    auditDestinationUrl: undefined,
+    ...options,
+  }
+  return composeCabinets({ storage, vault, clock, nextId, settings, outbound, randomness, okm })
 }
 
 const customerScopes = [

@@ -6,14 +6,18 @@ import type { Storage } from '../storage.ts'
 import type { OutboundRule } from '../tenants/outbound-rule.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
+import { AccessLists } from './access-lists.ts'
 import { AclLinkService } from './acl-link-service.ts'
 import { AclService } from './acl-service.ts'
 import { CabinetService } from './cabinet-service.ts'
 import { CallableUrls } from './callable-urls.ts'
 import { ContactRecorder } from './contact-recorder.ts'
+import { DeviceTrust, type DeviceTrustRule } from './device-trust.ts'
 import { FirmwareService } from './firmware-service.ts'
 import { ListDigester } from './list-digester.ts'
 import { NewestFirmware } from './newest-firmware.ts'
+import { CabinetPollService } from './poll-service.ts'
+import { UnclaimedCabinets } from './unclaimed-cabinets.ts'
 
 /** What the services of key cabinets are made of. */
 export interface CabinetDependencies {
@@ -24,11 +28,35 @@ export interface CabinetDependencies {
   readonly randomness: Randomness
   readonly settings: SettingsService
   readonly outbound: OutboundRule
+  readonly okm: CabinetOptions
+}
+
+/** What the operator decides about cabinets: the COUNTERSIGN_OKM_ variables. */
+export interface CabinetOptions {
+  readonly deviceTrust: DeviceTrustRule
+  readonly unclaimedMax: number
+  /** For uploads that name no cabinet, and for tenants without a destination of their own. */
+  readonly auditDestinationUrl: string | undefined
+}
+
+/** For a core that no device calls. */
+export const noCabinets: CabinetOptions = {
+  deviceTrust: { kind: 'allowlist', ranges: [] },
+  unclaimedMax: 0,
+  auditDestinationUrl: undefined,
 }
 
 /** The services of key cabinets, and what the process keeps running for them. */
 export interface CabinetParts {
-  readonly services: Pick<Core, 'cabinets' | 'cabinetAcls' | 'cabinetAclLinks' | 'cabinetFirmware'>
+  readonly services: Pick<
+    Core,
+    | 'cabinets'
+    | 'cabinetAcls'
+    | 'cabinetAclLinks'
+    | 'cabinetFirmware'
+    | 'cabinetPolls'
+    | 'deviceTrust'
+  >
   readonly contacts: ContactRecorder
 }
 
@@ -38,13 +66,26 @@ export function composeCabinets(dependencies: CabinetDependencies): CabinetParts
   const digester = new ListDigester(dependencies)
   const newestFirmware = new NewestFirmware(dependencies)
   const callableUrls = new CallableUrls(dependencies)
-  const base = { ...dependencies, contacts, digester, newestFirmware, callableUrls }
+  const accessLists = new AccessLists({ ...dependencies, digester })
+  const { okm, clock } = dependencies
+  const unclaimed = new UnclaimedCabinets({ ...dependencies, unclaimedMax: okm.unclaimedMax })
+  const base = {
+    ...dependencies,
+    accessLists,
+    unclaimed,
+    contacts,
+    digester,
+    newestFirmware,
+    callableUrls,
+  }
   return {
     services: {
       cabinets: new CabinetService(base),
       cabinetAcls: new AclService(base),
       cabinetAclLinks: new AclLinkService(base),
       cabinetFirmware: new FirmwareService(base),
+      cabinetPolls: new CabinetPollService(base),
+      deviceTrust: new DeviceTrust({ rule: okm.deviceTrust, clock }),
     },
     contacts,
   }
