@@ -5,7 +5,8 @@ export type Digest = (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>
 export type SignCallback = (bytes: Uint8Array) => Promise<Uint8Array>
 
 /**
- * Checks ECDSA over P-256 and SHA-256.
+ * Checks ECDSA over P-256 and SHA-256. False also for a key that is no point of the curve; it never throws for what it
+ * was given.
  *
  * @param spki the public key as SubjectPublicKeyInfo.
  * @param signature r and s, 32 bytes each: see `ecdsa-signature.ts`.

@@ -12,8 +12,13 @@ export const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').up
 export const sha1 = (bytes: Uint8Array): Uint8Array => createHash('sha1').update(bytes).digest()
 
 export function verify(spki: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
-  const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
-  return verifySignature('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }, signature)
+  try {
+    const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' })
+    return verifySignature('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }, signature)
+  } catch {
+    // A point that is not on the curve.
+    return false
+  }
 }
 
 export function jwkOf(label: KeyLabel): EcJwk {
@@ -110,17 +115,13 @@ function toBytes(value: bigint): Buffer {
   return Buffer.from(value.toString(16).padStart(64, '0'), 'hex')
 }
 
-export function fromBase64(text: string): Uint8Array {
-  return Uint8Array.from(Buffer.from(text, 'base64'))
-}
-
-/** Every text that differs in one byte: of each byte, each bit and two other values. */
+/** Texts that differ in one byte: at each place a bit (another one at each), the next value, and none. */
 export function* singleByteMutations(bytes: Uint8Array): Generator<Uint8Array> {
   for (let index = 0; index < bytes.length; index++) {
     const original = bytes[index] ?? 0
-    const others = new Set([0, 0xff, original + 1, original - 1, ...bits(original)])
+    const others = new Set([0, (original + 1) & 0xff, original ^ (1 << (index % 8))])
+    others.delete(original)
     for (const other of others) {
-      if ((other & 0xff) === original) continue
       const mutated = Uint8Array.from(bytes)
       mutated[index] = other
       yield mutated
@@ -128,6 +129,6 @@ export function* singleByteMutations(bytes: Uint8Array): Generator<Uint8Array> {
   }
 }
 
-function bits(value: number): number[] {
-  return Array.from({ length: 8 }, (_, bit) => value ^ (1 << bit))
+export function fromBase64(text: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(text, 'base64'))
 }
