@@ -1,20 +1,12 @@
 import { DerError, DerReader } from '../der/der-reader.ts'
 import { bitString, oid, sequence } from '../der/der-writer.ts'
 import { decodeBase64url, encodeBase64url } from '../encoding/base64.ts'
-import type { Digest } from './crypto-callbacks.ts'
+import type { EcPublicJwk } from '../message/device-jws.ts'
 import { oids } from './oids.ts'
 
 const coordinateLength = 32
 const pointLength = 1 + 2 * coordinateLength
 const uncompressed = 0x04
-
-/** A P-256 public key: members in the order of RFC 7638. */
-export interface EcJwk {
-  readonly crv: 'P-256'
-  readonly kty: 'EC'
-  readonly x: string
-  readonly y: string
-}
 
 const algorithm = sequence(oid(oids.ecPublicKey), oid(oids.p256))
 
@@ -47,26 +39,20 @@ export function writeSpki(point: Uint8Array): Uint8Array {
 }
 
 /** @throws DerError as {@link readPoint}. */
-export function jwkFromSpki(spki: Uint8Array): EcJwk {
+export function jwkFromSpki(spki: Uint8Array): EcPublicJwk {
   const point = readPoint(spki)
   return {
-    crv: 'P-256',
     kty: 'EC',
+    crv: 'P-256',
     x: encodeBase64url(point.subarray(1, 1 + coordinateLength)),
     y: encodeBase64url(point.subarray(1 + coordinateLength)),
   }
 }
 
 /** Undefined unless both coordinates are 32 bytes in canonical base64url. */
-export function spkiFromJwk({ x, y }: Pick<EcJwk, 'x' | 'y'>): Uint8Array | undefined {
+export function spkiFromJwk({ x, y }: Pick<EcPublicJwk, 'x' | 'y'>): Uint8Array | undefined {
   const left = decodeBase64url(x)
   const right = decodeBase64url(y)
   if (left?.length !== coordinateLength || right?.length !== coordinateLength) return undefined
   return writeSpki(Uint8Array.of(uncompressed, ...left, ...right))
-}
-
-/** RFC 7638: how devices' keys are named. */
-export async function thumbprintOf({ crv, kty, x, y }: EcJwk, sha256: Digest): Promise<string> {
-  const text = JSON.stringify({ crv, kty, x, y })
-  return encodeBase64url(await sha256(new TextEncoder().encode(text)))
 }

@@ -1,6 +1,6 @@
 import { createHash, createHmac, createPublicKey, verify as verifySignature } from 'node:crypto'
 import { derFromRaw } from '../certificate/ecdsa-signature.ts'
-import { type EcJwk, spkiFromJwk } from '../certificate/public-key.ts'
+import { spkiFromJwk } from '../certificate/public-key.ts'
 import vectors from './device-vectors.json' with { type: 'json' }
 
 /** The contract's published vectors. */
@@ -21,13 +21,8 @@ export function verify(spki: Uint8Array, bytes: Uint8Array, signature: Uint8Arra
   }
 }
 
-export function jwkOf(label: KeyLabel): EcJwk {
-  const { x, y } = vectors.keys[label].privateJwk
-  return { crv: 'P-256', kty: 'EC', x, y }
-}
-
 export function spkiOf(label: KeyLabel): Uint8Array {
-  const spki = spkiFromJwk(jwkOf(label))
+  const spki = spkiFromJwk(vectors.keys[label].privateJwk)
   if (spki === undefined) throw new Error('No such key.')
   return spki
 }
