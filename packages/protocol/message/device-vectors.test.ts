@@ -7,7 +7,7 @@ import {
 } from '../certificate/certificate-request.ts'
 import { writeName } from '../certificate/name.ts'
 import { findPathFault, orderPath } from '../certificate/path.ts'
-import { type ProfileName, profiledFields } from '../certificate/profiles.ts'
+import { profiledFields } from '../certificate/profiles.ts'
 import { readPoint } from '../certificate/public-key.ts'
 import { encodeBase64url } from '../encoding/base64.ts'
 import { encodeHex } from '../encoding/hex.ts'
@@ -75,7 +75,7 @@ describe('certificates', () => {
     async (_name, profile, base64, issuer, subject, key, issuerKey) => {
       const der = fromBase64(base64)
       const { serial, notBeforeMs, notAfterMs } = parseCertificate(der)
-      const fields = profiledFields(profile as ProfileName, {
+      const fields = profiledFields(profile, {
         serial,
         issuer: writeName(issuer),
         subject: writeName(subject),
