@@ -68,11 +68,11 @@ export function writeOcspRequest(
 
 /** The nonce, as an extension of requests and answers. */
 export function nonceExtension(nonce: Uint8Array): Uint8Array {
-  return writeExtension({ id: oids.ocspNonce, critical: false, value: octetString(nonce) })
+  return writeExtension({ id: oids.ocspEcho, critical: false, value: octetString(nonce) })
 }
 
 export function nonceOf(extensions: readonly Extension[]): Uint8Array | undefined {
-  const extension = extensions.find(({ id }) => id === oids.ocspNonce)
+  const extension = extensions.find(({ id }) => id === oids.ocspEcho)
   if (extension === undefined) return undefined
   const reader = new DerReader(extension.value)
   const nonce = reader.octetString()
@@ -115,7 +115,7 @@ export function parseCertificateId(der: Uint8Array): CertificateId {
 function readKnownExtensions(reader: DerReader): Extension[] {
   const extensions = readExtensions(reader)
   reader.finish()
-  if (extensions.some(({ id, critical }) => critical && id !== oids.ocspNonce)) {
+  if (extensions.some(({ id, critical }) => critical && id !== oids.ocspEcho)) {
     throw new DerError('A critical extension is unknown.')
   }
   return extensions

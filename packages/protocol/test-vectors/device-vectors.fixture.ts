@@ -1,10 +1,43 @@
 import { createHash, createHmac, createPublicKey, verify as verifySignature } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { derFromRaw } from '../certificate/ecdsa-signature.ts'
 import { spkiFromJwk } from '../certificate/public-key.ts'
-import vectors from './device-vectors.json' with { type: 'json' }
 
-/** The contract's published vectors. */
-export const deviceVectors = vectors
+interface Signed {
+  readonly jws: string
+}
+
+/** The contract's published vectors, as far as certificates and messages are concerned. */
+interface DeviceVectors {
+  readonly keys: Record<KeyLabel, { privateJwk: { x: string; y: string; d: string } }>
+  readonly enrolment: { readonly proof: Signed; readonly bioProof: Signed }
+  readonly token: { readonly clientAssertion: Signed; readonly bio: { readonly assertion: Signed } }
+  readonly operation: { readonly pin: { readonly assertion: Signed } }
+  readonly certificate: {
+    readonly csr: string
+    readonly csrSubject: { readonly CN: string }
+    readonly certificate: string
+    readonly chain: readonly string[]
+    readonly trustAnchors: readonly string[]
+    readonly subject: { readonly CN: string; readonly UID: string }
+    readonly serialNumber: string
+    readonly notBefore: string
+    readonly notAfter: string
+  }
+  readonly tms: {
+    readonly contentBytes: string
+    readonly signingTime: number
+    readonly signedAttributesDer: string
+    readonly signedData: string
+    readonly reject: { readonly assertion: Signed }
+  }
+  readonly negative: readonly { readonly name: string; readonly signedData?: string }[]
+}
+
+export const deviceVectors = JSON.parse(
+  readFileSync(new URL('./device-vectors.json', import.meta.url), 'utf8'),
+) as DeviceVectors
+const vectors = deviceVectors
 
 export type KeyLabel = 'device' | 'bio' | 'bio-2' | 'root' | 'signer' | 'other-device'
 
