@@ -15,6 +15,7 @@ import { createHttpServer } from '#http/server.ts'
 import { openDatabase } from '#storage/database.ts'
 
 import { mountDualshield } from '#surfaces/dualshield/index.ts'
+import { mountOtpServer } from '#surfaces/otp-server/index.ts'
 import { mountPlatform } from '#surfaces/platform/index.ts'
 import { backgroundJobs } from './background-jobs.ts'
 import { type ComposedCore, composeCore } from './compose-core.ts'
@@ -178,6 +179,10 @@ export async function createApp(options: AppOptions): Promise<App> {
       trustedProxies: config.trustProxy,
       publicUrl: () => publicUrlOf(config, port),
     })
+  }
+
+  if (config.surfaces.includes('otp-server')) {
+    mountOtpServer(http, { contract: contractOf('otp-server'), core })
   }
 
   async function close(): Promise<void> {

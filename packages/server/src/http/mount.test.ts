@@ -291,6 +291,8 @@ describe('a request is refused in this order:', () => {
     expect(await ask('GET /toys/nothing')).toMatch(/^HTTP\/1.1 401 /)
     expect(await ask('PROPFIND /toys/boxes')).toMatch(/^HTTP\/1.1 401 /)
     expect(await ask(`GET /toys/boxes?${'a'.repeat(9000)}`)).toMatch(/^HTTP\/1.1 401 /)
+    expect(await ask('GET /toys/boxes/%zz')).toMatch(/^HTTP\/1.1 401 /)
+    expect(await ask(`GET /toys/boxes/${'a'.repeat(5000)}`)).toMatch(/^HTTP\/1.1 401 /)
     expect(await ask('GET /elsewhere')).toMatch(/^HTTP\/1.1 404 /)
   })
 

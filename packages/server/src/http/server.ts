@@ -65,7 +65,12 @@ export function createHttpServer({
     frameworkErrors: (error, request, reply) => {
       reply.headers(commonHeaders(request.id))
       const render = renderOf(pathOf(request.raw.url), territories)
-      sendFailure(toFailure(error, request), render, request, reply)
+      const send = (thrown: unknown) => {
+        sendFailure(toFailure(thrown, request), render, request, reply)
+      }
+      const failure = toFailure(error, request)
+      if (failure.kind === 'http') refuse(request, failure.fault, territories).catch(send)
+      else send(error)
     },
   })
   app.decorate('territories', territories)

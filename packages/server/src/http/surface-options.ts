@@ -45,7 +45,7 @@ export interface SurfaceOptions<Core, Caller> {
   readonly prepareBody?: (body: unknown, operation: Operation) => unknown
   /** Runs before a wrong method is refused, for surfaces that want credentials first. */
   readonly beforeMethodNotAllowed?: (request: FastifyRequest) => Promise<void>
-  /** Runs before a path of the territory that nobody serves, or a URL that is too long, is refused. */
+  /** Runs before a path of the territory that nobody serves, or a URL that cannot be read, is refused. */
   readonly beforeNotFound?: (request: FastifyRequest) => Promise<void>
 }
 

@@ -11,6 +11,11 @@ export function requireListReader(caller: Caller, tenantId: string): void {
   caller.requireIn(tenantId, scopeFor(caller, 'tenant:read', 'otp-server:admin'))
 }
 
+/** The right to know one method by its name. @throws DomainError `forbidden`; `tenant_not_found`. */
+export function requireMethodReader(caller: Caller, tenantId: string): void {
+  caller.requireIn(tenantId, scopeFor(caller, 'tenant:read', 'otp-server:verify'))
+}
+
 /** The right to change them. @throws DomainError `forbidden`; `tenant_not_found`. */
 export function requireListWriter(caller: Caller, tenantId: string): void {
   caller.requireIn(tenantId, scopeFor(caller, 'tenant:write', 'otp-server:admin'))

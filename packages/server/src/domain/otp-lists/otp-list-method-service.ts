@@ -7,7 +7,7 @@ import { decodeCursor, type Page, type PageRequest, pageOf } from '../paging.ts'
 import { type Storage, takenKey } from '../storage.ts'
 import type { IdSource } from '../ulid.ts'
 import { listKeyBytes } from './code-tags.ts'
-import { requireListReader, requireListWriter } from './list-rights.ts'
+import { requireListReader, requireListWriter, requireMethodReader } from './list-rights.ts'
 import { methodNotFound } from './otp-list.ts'
 import {
   defaultSettings,
@@ -86,7 +86,7 @@ export class OtpListMethodService {
 
   /** @throws DomainError `forbidden`, `tenant_not_found`, `method_not_found`. */
   async get(caller: Caller, tenantId: string, name: string): Promise<OtpListMethod> {
-    requireListReader(caller, tenantId)
+    requireMethodReader(caller, tenantId)
     const method = await this.#storage.read.otpListMethods.find(tenantId, name)
     if (method === undefined) throw methodNotFound()
     return method
