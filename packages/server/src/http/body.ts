@@ -17,6 +17,9 @@ export interface ReadBody {
 
 type Parser = (bytes: Buffer) => unknown
 
+/** What a body without `Content-Type` may be taken for (RFC 9110 section 8.3), where the contract takes it. */
+const unnamedMediaType = 'application/octet-stream'
+
 interface MediaTypeReader {
   readonly parse: Parser
   readonly validate: Validator | undefined
@@ -56,7 +59,8 @@ export class BodyReader {
       throw new RequestRefused({ kind: 'payload_too_large', bytesMax })
     }
     const contentType = headers['content-type']
-    if (contentType === undefined ? hasBody(headers) : !this.#find(contentType)) {
+    const isRefused = this.#find(contentType) === undefined
+    if (isRefused && (contentType !== undefined || hasBody(headers))) {
       throw new RequestRefused({ kind: 'unsupported_media_type', supported: this.#supported })
     }
   }
@@ -70,7 +74,7 @@ export class BodyReader {
     contentType: string | undefined,
     prepare: ((value: unknown) => unknown) | undefined,
   ): ReadBody {
-    const reader = contentType === undefined ? undefined : this.#find(contentType)
+    const reader = this.#find(contentType)
     if (bytes === undefined || bytes.length === 0 || reader === undefined) {
       if (!this.#required) return { value: undefined, faults: undefined }
       throw new RequestRefused({ kind: 'malformed_body', reason: 'empty' })
@@ -80,7 +84,7 @@ export class BodyReader {
     return { value, faults: reader.validate?.(value) }
   }
 
-  #find(contentType: string): MediaTypeReader | undefined {
+  #find(contentType = unnamedMediaType): MediaTypeReader | undefined {
     // The spelling that nearly everybody sends needs no parsing.
     return this.#readers.get(contentType) ?? this.#readers.get(mediaTypeOf(contentType) ?? '')
   }

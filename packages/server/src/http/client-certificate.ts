@@ -17,7 +17,7 @@ const certificateLengthMax = 16_384
 const nobodysThumbprint = ''
 
 /**
- * SHA-256 of the client certificate, lower-case hex (RFC 9440: the DER bytes in base64 between colons).
+ * SHA-256 of the client certificate, lower-case hex.
  *
  * @returns undefined when the request comes from no trusted proxy or with no certificate.
  */
@@ -25,13 +25,26 @@ export function clientCertificateThumbprint(
   request: FastifyRequest,
   header: ClientCertificateHeader | undefined,
 ): string | undefined {
+  const der = clientCertificate(request, header)
+  if (der === undefined) return undefined
+  return der === 'unreadable' ? nobodysThumbprint : createHash('sha256').update(der).digest('hex')
+}
+
+/**
+ * The client certificate, DER (RFC 9440: in base64 between colons).
+ *
+ * @returns undefined when the request comes from no trusted proxy or with no certificate.
+ */
+export function clientCertificate(
+  request: FastifyRequest,
+  header: ClientCertificateHeader | undefined,
+): Uint8Array | 'unreadable' | undefined {
   if (header === undefined) return undefined
   const value = request.headers[header.name.toLowerCase()]
   const peer = request.raw.socket.remoteAddress
   if (value === undefined || peer === undefined) return undefined
   if (!isAddressIn(header.trustedProxies, peer)) return undefined
   const [, encoded] = /^:([A-Za-z0-9+/]+={0,2}):$/.exec(String(value)) ?? []
-  if (encoded === undefined || encoded.length > certificateLengthMax) return nobodysThumbprint
-  const der = decodeBase64(encoded)
-  return der === undefined ? nobodysThumbprint : createHash('sha256').update(der).digest('hex')
+  if (encoded === undefined || encoded.length > certificateLengthMax) return 'unreadable'
+  return decodeBase64(encoded) ?? 'unreadable'
 }
