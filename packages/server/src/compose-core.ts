@@ -10,10 +10,12 @@ import {
   noCabinets,
 } from '#domain/cabinets/compose-cabinets.ts'
 import { AccessTokens } from '#domain/callers/access-tokens.ts'
+import { AccountTokenService } from '#domain/callers/account-token-service.ts'
 import { Authenticator } from '#domain/callers/authenticator.ts'
 import { FailureLimiter } from '#domain/callers/failure-limiter.ts'
 import { OauthService } from '#domain/callers/oauth-service.ts'
 import { RefusalJournal } from '#domain/callers/refusal-journal.ts'
+import { cabinetScopes } from '#domain/callers/scopes.ts'
 import { ServiceAccountService } from '#domain/callers/service-account-service.ts'
 import { TrustedIssuerService } from '#domain/callers/trusted-issuer-service.ts'
 import { UsageRecorder } from '#domain/callers/usage-recorder.ts'
@@ -135,15 +137,17 @@ export function composeCore(parts: CoreParts): ComposedCore {
   })
   const cabinets = composeCabinets({ ...base, settings, outbound, okm: parts.okm ?? noCabinets })
   const tenantPurge = new TenantPurge(base)
+  const serviceAccounts = new ServiceAccountService({
+    ...base,
+    hasAdminToken: adminToken !== undefined,
+  })
   const policies = settings
   const core: Core = {
     clock,
     tenants: new TenantService({ ...base, signer, sealer, purge: tenantPurge }),
     settings,
-    serviceAccounts: new ServiceAccountService({
-      ...base,
-      hasAdminToken: adminToken !== undefined,
-    }),
+    serviceAccounts,
+    accountTokens: new AccountTokenService({ ...base, serviceAccounts, scopes: cabinetScopes }),
     trustedIssuers: new TrustedIssuerService({ ...base, outbound }),
     authenticator,
     oauth: new OauthService({ accessTokens, authenticator }),

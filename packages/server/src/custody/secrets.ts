@@ -1,6 +1,11 @@
 import { createHmac, hash, timingSafeEqual } from 'node:crypto'
 import type { Randomness } from './randomness.ts'
 
+/** A new API secret of three parts of 32 hex digits with dots between them. Shown once. */
+export function newDottedSecret(randomness: Randomness): string {
+  return [16, 16, 16].map((length) => Buffer.from(randomness(length)).toString('hex')).join('.')
+}
+
 /** A new API secret: `csk_` and 32 random bytes in base64url. Shown once. */
 export function newApiSecret(randomness: Randomness): string {
   return `csk_${Buffer.from(randomness(32)).toString('base64url')}`

@@ -4,6 +4,7 @@ import type { CabinetService } from './cabinets/cabinet-service.ts'
 import type { DeviceTrust } from './cabinets/device-trust.ts'
 import type { FirmwareService } from './cabinets/firmware-service.ts'
 import type { CabinetPollService } from './cabinets/poll-service.ts'
+import type { AccountTokenService } from './callers/account-token-service.ts'
 import type { Authenticator } from './callers/authenticator.ts'
 import type { OauthService } from './callers/oauth-service.ts'
 import type { ServiceAccountService } from './callers/service-account-service.ts'
@@ -38,6 +39,8 @@ export interface Core {
   readonly tenants: TenantService
   readonly settings: SettingsService
   readonly serviceAccounts: ServiceAccountService
+  /** Accounts as OKM's tokens. */
+  readonly accountTokens: AccountTokenService
   readonly trustedIssuers: TrustedIssuerService
   readonly authenticator: Authenticator
   readonly oauth: OauthService

@@ -6,6 +6,7 @@ import {
 } from '#storage/queries.ts'
 import type { Statement } from '#storage/statement.ts'
 import { CabinetStores } from './cabinets/cabinets-store.ts'
+import { AccountTokenStore } from './callers/account-token-store.ts'
 import { CredentialStore } from './callers/credential-store.ts'
 import { ServiceAccountStore } from './callers/service-account-store.ts'
 import { TrustedIssuerStore } from './callers/trusted-issuer-store.ts'
@@ -71,6 +72,10 @@ export class Stores {
 
   get serviceAccounts(): ServiceAccountStore {
     return this.#once(ServiceAccountStore)
+  }
+
+  get accountTokens(): AccountTokenStore {
+    return this.#once(AccountTokenStore)
   }
 
   get credentials(): CredentialStore {

@@ -1,10 +1,10 @@
 import type { Vault } from '#custody/vault.ts'
 import type { Caller } from '../callers/caller.ts'
-import type { Clock } from '../clock.ts'
+import type { Clock, Randomness } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import type { Storage, Stores } from '../storage.ts'
-import type { IdSource } from '../ulid.ts'
-import { type Acl, type AclDraft, checkAcl } from './acl.ts'
+import { type IdSource, randomUuid } from '../ulid.ts'
+import { type Acl, type AclDraft, checkAcl, type NewAcl } from './acl.ts'
 import { aclContentPlace, decodeAclContent, encodeAclContent } from './acl-content.ts'
 import type { AclWrite, SealedAcl } from './acl-store.ts'
 import { isCabinetId } from './cabinet.ts'
@@ -33,6 +33,7 @@ export class AclService {
   readonly #vault: Vault
   readonly #clock: Clock
   readonly #nextId: IdSource
+  readonly #randomness: Randomness
   readonly #digester: ListDigester
 
   constructor(dependencies: {
@@ -40,22 +41,25 @@ export class AclService {
     vault: Vault
     clock: Clock
     nextId: IdSource
+    randomness: Randomness
     digester: ListDigester
   }) {
     this.#storage = dependencies.storage
     this.#vault = dependencies.vault
     this.#clock = dependencies.clock
     this.#nextId = dependencies.nextId
+    this.#randomness = dependencies.randomness
     this.#digester = dependencies.digester
   }
 
   /**
-   * Writes a list, over the one with the same id if there is one.
+   * Writes a list, over the one with the same id if there is one. Without an id it gets a UUID.
    *
    * @throws DomainError `forbidden`, `tenant_not_found`, `invalid_request`; `limit_reached` when a cabinet would carry more
    * than a server merges.
    */
-  async put(caller: Caller, tenantId: string, draft: AclDraft): Promise<WrittenAcl> {
+  async put(caller: Caller, tenantId: string, given: NewAcl): Promise<WrittenAcl> {
+    const draft: AclDraft = { ...given, id: given.id ?? randomUuid(this.#randomness) }
     const prepared = await this.#prepare(caller, tenantId, draft)
     return this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()

@@ -12,6 +12,9 @@ export interface AclDraft {
   readonly userData: JsonObject
 }
 
+/** A list that gets an id if it has none. */
+export type NewAcl = Omit<AclDraft, 'id'> & { readonly id?: string | undefined }
+
 /** A stored access list. `pinHash` of its users is a credential. */
 export interface Acl extends AclDraft {
   readonly tenantId: string

@@ -25,6 +25,20 @@ export const scopes = [
 
 export type Scope = (typeof scopes)[number]
 
+/** What the tokens of key cabinets' customers are for, their administration included. */
+export const cabinetScopes: readonly Scope[] = [
+  'okms:read',
+  'okms:write',
+  'acls:read',
+  'acls:write',
+  'acl-okms:read',
+  'acl-okms:write',
+  'firmware:read',
+  'firmware:write',
+  'audit:subscribe',
+  'tenant:write',
+]
+
 const implied: Partial<Record<Scope, readonly Scope[]>> = {
   'platform:admin': ['tenant:read', 'tenant:write', 'verify', 'audit:read'],
   'tenant:write': ['tenant:read'],

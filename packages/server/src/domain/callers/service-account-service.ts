@@ -1,5 +1,5 @@
 import type { Randomness } from '#custody/randomness.ts'
-import { newApiSecret, sha256Hex } from '#custody/secrets.ts'
+import { newApiSecret, newDottedSecret, sha256Hex } from '#custody/secrets.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../paging.ts'
@@ -25,6 +25,8 @@ export interface NewServiceAccount extends ServiceAccountChanges {
   /** Null: of the platform; absent: the caller's own tenant. */
   readonly tenantId?: string | null | undefined
   readonly scopes: ServiceAccount['scopes']
+  /** `dotted`: three parts of hex digits, as OKM tokens look. */
+  readonly secretForm?: 'dotted' | undefined
 }
 
 /** An account with the secret that is told only now. */
@@ -70,7 +72,8 @@ export class ServiceAccountService {
     requireFit(draft, isPlainId(id))
     if (id === bootstrapAccountId && tenantId !== null) throw taken('id')
 
-    const secret = newApiSecret(this.#randomness)
+    const newSecret = draft.secretForm === 'dotted' ? newDottedSecret : newApiSecret
+    const secret = newSecret(this.#randomness)
     const nowMs = this.#clock()
     const account: ServiceAccount = {
       id,
