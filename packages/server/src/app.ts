@@ -15,6 +15,7 @@ import { createHttpServer } from '#http/server.ts'
 import { openDatabase } from '#storage/database.ts'
 
 import { mountDualshield } from '#surfaces/dualshield/index.ts'
+import { mountOkm } from '#surfaces/okm/index.ts'
 import { mountOtpServer } from '#surfaces/otp-server/index.ts'
 import { mountPlatform } from '#surfaces/platform/index.ts'
 import { backgroundJobs } from './background-jobs.ts'
@@ -183,6 +184,14 @@ export async function createApp(options: AppOptions): Promise<App> {
 
   if (config.surfaces.includes('otp-server')) {
     mountOtpServer(http, { contract: contractOf('otp-server'), core })
+  }
+  if (config.surfaces.includes('okm')) {
+    mountOkm(http, {
+      contract: contractOf('okm'),
+      core,
+      clientCertHeader: config.clientCertHeader,
+      trustedProxies: config.trustProxy,
+    })
   }
 
   async function close(): Promise<void> {

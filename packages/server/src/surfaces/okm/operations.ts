@@ -1,0 +1,51 @@
+import type { Caller } from '#domain/callers/caller.ts'
+import type { Core } from '#domain/core.ts'
+import type { BuiltOperations } from '#http/handler.ts'
+import { createAcl, deleteAcl, getAcl, listAcls, updateAcl } from './acl.ts'
+import { createAclOkm, deleteAclOkm, getAclOkm, listAclOkms } from './acl-okm.ts'
+import type { Operations } from './contract.gen.ts'
+import {
+  createFirmware,
+  deleteFirmware,
+  getFirmware,
+  listFirmware,
+  updateFirmware,
+} from './firmware.ts'
+import {
+  createOkm,
+  deleteOkm,
+  getOkm,
+  listOkms,
+  patchOkm,
+  patchOkmCollection,
+  updateOkm,
+} from './okm.ts'
+import { issueToken, listTokens, revokeToken } from './tokens.ts'
+
+/** Every operation of the contract. */
+export const operations = {
+  createOkm,
+  listOkms,
+  patchOkmCollection,
+  getOkm,
+  updateOkm,
+  deleteOkm,
+  patchOkm,
+  createAcl,
+  listAcls,
+  getAcl,
+  updateAcl,
+  deleteAcl,
+  createAclOkm,
+  listAclOkms,
+  getAclOkm,
+  deleteAclOkm,
+  createFirmware,
+  listFirmware,
+  getFirmware,
+  updateFirmware,
+  deleteFirmware,
+  issueToken,
+  listTokens,
+  revokeToken,
+} satisfies Partial<BuiltOperations<Operations, keyof Operations, Core, Caller>>
