@@ -55,6 +55,7 @@ export type ErrorCode =
   | 'limit_reached'
   | 'idempotency_key_reused'
   | 'idempotency_in_progress'
+  | 'one_time_output_gone'
   // The server
   | 'unavailable'
 

@@ -13,6 +13,7 @@ import { parseContract } from './contract.ts'
 import type { BuiltOperations, Handler } from './handler.ts'
 import { idempotent } from './idempotency.ts'
 import { mountContract } from './mount.ts'
+import { idempotentOutput } from './one-time-output.ts'
 import { createHttpServer } from './server.ts'
 
 const contract = parseContract(
@@ -198,6 +199,39 @@ test('a key that the contract does not allow is refused before anything runs', a
     expect((await post('g', key)).body).toEqual({ code: 'http' })
   }
   expect(runCount).toBe(before)
+})
+
+test('output that is told once: kept as far as it may be, or gone with what it made', async () => {
+  let count = 0
+  const print: Endpoint<'printKey'> = async () => ({ status: 201, body: `code ${++count}` })
+  const printOnce = idempotentOutput(print, {
+    keep: ({ body }) => (body === 'code 1' ? { gone: 'list 1' } : { body: { items: [1] } }),
+  })
+  const { storage, vault, clock } = core
+  const observer = { settlingFailed: () => {} }
+  const input = (key?: string) => ({
+    core: { idempotency: new IdempotencyService({ storage, vault, clock, observer }) },
+    caller: testCaller('acme', ['tenant:write']),
+    headers: key === undefined ? {} : { 'Idempotency-Key': key },
+    params: {},
+    query: {},
+    body: {},
+    request: { method: 'POST', url: '/print', body: new Uint8Array() } as never,
+  })
+  expect(await printOnce(input('p1'))).toEqual({ status: 201, body: 'code 1' })
+  await expect(printOnce(input('p1'))).rejects.toMatchObject({
+    code: 'one_time_output_gone',
+    message: 'list 1',
+  })
+  expect(await printOnce(input('p2'))).toMatchObject({ body: 'code 2' })
+  expect(await printOnce(input('p2'))).toEqual({
+    status: 201,
+    contentType: 'application/json',
+    headers: { 'idempotency-replayed': 'true' },
+    body: { items: [1] },
+  })
+  expect(await printOnce(input())).toMatchObject({ body: 'code 3' })
+  expect(await printOnce(input())).toMatchObject({ body: 'code 4' })
 })
 
 // Every line below an expected error is one that must not compile; the type checker is the test.

@@ -1,9 +1,14 @@
 import type { FastifyRequest } from 'fastify'
 import type { Caller } from '#domain/callers/caller.ts'
-import type { IdempotencyService } from '#domain/idempotency/idempotency-service.ts'
+import type {
+  IdempotencyService,
+  IdempotentOutcome,
+  JsonReply,
+} from '#domain/idempotency/idempotency-service.ts'
 import type { Headers } from './handler.ts'
 
-interface KeyedInput {
+/** What an endpoint must get so that its requests can be told from each other. */
+export interface KeyedInput {
   readonly core: { readonly idempotency: IdempotencyService }
   readonly caller: Caller
   readonly headers: { readonly 'Idempotency-Key'?: string }
@@ -55,18 +60,24 @@ export function idempotent<Input extends KeyedInput, Reply extends KeepableReply
   { oneTimeMembers }: Options<Input, Reply>,
 ): (input: Input) => Promise<Reply> {
   return async (input) => {
-    const { core, caller, headers, request } = input
-    const key = headers['Idempotency-Key']
-    if (key === undefined) return endpoint(input)
-    const [path = ''] = request.url.split('?', 1)
-    const body = request.body instanceof Uint8Array ? request.body : new Uint8Array()
-    const { replayed, reply } = await core.idempotency.run(
-      { caller, method: request.method, path, key, body, oneTimeMembers },
-      () => endpoint(input),
-    )
+    const { replayed, reply } = await runKeyed(input, oneTimeMembers, () => endpoint(input))
     if (!replayed) return reply
     const replay = { ...reply, headers: { ...reply.headers, 'idempotency-replayed': 'true' } }
     // The same method and path, so it once was a reply of this endpoint.
     return replay as KeepableReply as Reply
   }
+}
+
+/** Runs the work once for all requests with the key of this one; every time where there is no key. */
+export async function runKeyed<R extends JsonReply>(
+  { core, caller, headers, request }: KeyedInput,
+  oneTimeMembers: readonly string[],
+  work: () => Promise<R>,
+): Promise<IdempotentOutcome<R>> {
+  const key = headers['Idempotency-Key']
+  if (key === undefined) return { replayed: false, reply: await work() }
+  const [path = ''] = request.url.split('?', 1)
+  const body = request.body instanceof Uint8Array ? request.body : new Uint8Array()
+  const { method } = request
+  return core.idempotency.run({ caller, method, path, key, body, oneTimeMembers }, work)
 }

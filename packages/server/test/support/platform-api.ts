@@ -17,7 +17,9 @@ export type Json = any
 export interface ApiReply {
   readonly status: number
   readonly headers: Readonly<Record<string, string | undefined>>
+  /** Of a reply that is not JSON: its text. */
   readonly body: Json
+  readonly bytes: Buffer
 }
 
 export interface ApiRequest {
@@ -93,14 +95,13 @@ export async function createPlatformApi(env: Record<string, string> = {}): Promi
         ...(sent === undefined ? {} : { body: sent.payload }),
       })
       const { status } = response
-      const text = await response.text()
+      const bytes = Buffer.from(await response.arrayBuffer())
       const received = Object.fromEntries(response.headers)
-      checker.check({ method, path, status, headers: received, body: Buffer.from(text) })
-      return {
-        status,
-        headers: received,
-        body: text === '' ? undefined : JSON.parse(text),
-      }
+      checker.check({ method, path, status, headers: received, body: bytes })
+      const text = bytes.toString('utf8')
+      const isText = /^(text\/|application\/pdf)/.test(received['content-type'] ?? '')
+      const read = text === '' ? undefined : isText ? text : JSON.parse(text)
+      return { status, headers: received, body: read, bytes }
     },
     async createTenant(id) {
       const { status, body } = await api.call('POST /api/v1/tenants', { body: { id, name: id } })

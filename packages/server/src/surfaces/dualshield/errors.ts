@@ -130,6 +130,7 @@ export const wireErrors = {
   limit_reached: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   idempotency_key_reused: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   idempotency_in_progress: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  one_time_output_gone: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   unavailable: { status: 503, error: 1000, message: 'The server is not available' },
 } as const satisfies Record<ErrorCode, WireError>
 

@@ -71,6 +71,7 @@ export const wireErrors = {
   limit_reached: { code: 'limit_reached' },
   idempotency_key_reused: { code: 'idempotency_key_reused' },
   idempotency_in_progress: { code: 'idempotency_in_progress' },
+  one_time_output_gone: { code: 'one_time_output_gone' },
   unavailable: { code: 'unavailable' },
 } as const satisfies Record<ErrorCode, WireError>
 

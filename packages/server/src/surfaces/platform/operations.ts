@@ -1,6 +1,9 @@
 import { idempotent } from '#http/idempotency.ts'
+import { idempotentOutput } from '#http/one-time-output.ts'
 import * as audit from './audit.ts'
 import * as oauth2 from './oauth2.ts'
+import { keptOfLists } from './otp-list-output.ts'
+import * as otpLists from './otp-lists.ts'
 import * as otpTokens from './otp-tokens.ts'
 import * as pki from './pki.ts'
 import * as service from './service.ts'
@@ -38,6 +41,9 @@ export const operations = {
   createOtpToken: idempotent(otpTokens.createOtpToken, { oneTimeMembers: ['provisioning'] }),
   importOtpTokens: idempotent(otpTokens.importOtpTokens, { oneTimeMembers: [] }),
   assignOtpToken: idempotent(otpTokens.assignOtpToken, { oneTimeMembers: [] }),
+  ...otpLists,
+  createOtpListMethod: idempotent(otpLists.createOtpListMethod, { oneTimeMembers: [] }),
+  createOtpLists: idempotentOutput(otpLists.createOtpLists, { keep: keptOfLists }),
   ...verification,
   ...pki,
   ...audit,
