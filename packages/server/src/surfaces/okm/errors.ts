@@ -111,6 +111,7 @@ export const wireErrors = {
   limit_reached: badRequest,
   idempotency_key_reused: badRequest,
   idempotency_in_progress: badRequest,
+  one_time_output_gone: badRequest,
   unavailable: { status: 503, code: 'UNAVAILABLE', text: 'Service unavailable' },
 } as const satisfies Record<ErrorCode, WireError>
 

@@ -114,6 +114,7 @@ export const wireErrors = {
   limit_reached: invalidParameter,
   idempotency_key_reused: internal,
   idempotency_in_progress: internal,
+  one_time_output_gone: internal,
   unavailable: { status: 503, reason: 'unavailable' },
 } as const satisfies Record<ErrorCode, WireError>
 
