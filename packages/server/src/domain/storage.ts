@@ -23,6 +23,7 @@ import { DomainError } from './errors.ts'
 import { IdempotencyStore } from './idempotency/idempotency-store.ts'
 import { ChainStore } from './journal/chain-store.ts'
 import { CheckpointStore } from './journal/checkpoint-store.ts'
+import { CommitChain } from './journal/commit-chain.ts'
 import { JournalReaderStore } from './journal/journal-reader-store.ts'
 import { JournalStore } from './journal/journal-store.ts'
 import { LeaseStore } from './lease-store.ts'
@@ -62,12 +63,19 @@ export class Stores {
   readonly #queries: Queries
   readonly #clock: Clock
   readonly #nextId: IdSource
+  readonly #commitChain: CommitChain
   readonly #made = new Map<unknown, unknown>()
 
-  constructor(queries: Queries, clock: Clock, nextId: IdSource) {
+  constructor(
+    queries: Queries,
+    clock: Clock,
+    nextId: IdSource,
+    commitChain: CommitChain = new CommitChain(),
+  ) {
     this.#queries = queries
     this.#clock = clock
     this.#nextId = nextId
+    this.#commitChain = commitChain
   }
 
   get serviceAccounts(): ServiceAccountStore {
@@ -263,10 +271,12 @@ export class Stores {
   }
 
   /** A store is made when it is first asked for: most transactions need two or three. */
-  #once<S>(Store: new (queries: Queries, clock: Clock, nextId: IdSource) => S): S {
+  #once<S>(
+    Store: new (queries: Queries, clock: Clock, nextId: IdSource, commitChain: CommitChain) => S,
+  ): S {
     const made = this.#made.get(Store) as S | undefined
     if (made !== undefined) return made
-    const store = new Store(this.#queries, this.#clock, this.#nextId)
+    const store = new Store(this.#queries, this.#clock, this.#nextId, this.#commitChain)
     this.#made.set(Store, store)
     return store
   }
@@ -276,6 +286,8 @@ export class Stores {
 export class Storage {
   /** Reads what is committed, statement by statement. */
   readonly read: Stores
+  /** Which chains grew with commits of this process. */
+  readonly commitChain: CommitChain = new CommitChain()
   readonly #database: Database
   readonly #clock: Clock
   readonly #nextId: IdSource
@@ -299,7 +311,7 @@ export class Storage {
   ): Promise<T> {
     try {
       return await this.#database.transaction(
-        (queries) => work(new Stores(queries, this.#clock, this.#nextId)),
+        (queries) => work(new Stores(queries, this.#clock, this.#nextId, this.commitChain)),
         options,
       )
     } catch (error) {

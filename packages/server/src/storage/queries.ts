@@ -1,5 +1,8 @@
 import type { Statement } from './statement.ts'
 
+/** Writes what the transactions of a commit left for its end, in the order in which they ended, as a part of it. */
+export type CommitEnd<T> = (queries: Queries, left: readonly T[]) => Promise<void>
+
 /**
  * Runs statements: on the reader each by itself, inside a transaction together. A write that names rows by condition
  * answers how many it changed, which is how single-use questions are decided.
@@ -9,6 +12,12 @@ export interface Queries {
   first<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<R | undefined>
   /** @returns the number of rows changed. */
   run<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<number>
+  /**
+   * Leaves something to be written at the end of this transaction's commit, together with what others left for the same
+   * `end`. If it cannot be written, nothing of the commit is. Only where one writer runs transactions one after another,
+   * so that `end` sees everything that was ever committed: absent elsewhere, and on readers.
+   */
+  leaveForCommit?<T>(end: CommitEnd<T>, item: T): void
 }
 
 /**

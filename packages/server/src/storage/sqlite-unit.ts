@@ -1,6 +1,12 @@
-import type { Queries } from './queries.ts'
+import type { CommitEnd, Queries } from './queries.ts'
 import type { SqliteConnection } from './sqlite-connection.ts'
 import type { Statement } from './statement.ts'
+
+/** What a transaction left for the end of its commit. */
+export interface Left {
+  readonly end: CommitEnd<never>
+  readonly item: unknown
+}
 
 /** One transaction's view of the writer's connection; closed when it has ended, so that nothing is written late. */
 export class SqliteUnit implements Queries {
@@ -8,6 +14,7 @@ export class SqliteUnit implements Queries {
   #hasEnded = false
   /** What the first failed statement threw. A transaction in which a statement failed is undone on every engine. */
   failure: { readonly error: unknown } | undefined
+  readonly left: Left[] = []
 
   constructor(connection: SqliteConnection) {
     this.#connection = connection
@@ -32,8 +39,13 @@ export class SqliteUnit implements Queries {
     return this.#attempt(() => this.#connection.runNow(statement, parameters))
   }
 
+  leaveForCommit<T>(end: CommitEnd<T>, item: T): void {
+    if (this.#hasEnded) throw endedError()
+    this.left.push({ end: end as CommitEnd<never>, item })
+  }
+
   #attempt<T>(run: () => T): T {
-    if (this.#hasEnded) throw new Error('A statement came after the end of its transaction.')
+    if (this.#hasEnded) throw endedError()
     // The engine may have rolled back by itself: what came after would be committed at once, alone.
     if (this.failure !== undefined) throw this.failure.error
     try {
@@ -43,4 +55,8 @@ export class SqliteUnit implements Queries {
       throw error
     }
   }
+}
+
+function endedError(): Error {
+  return new Error('A statement came after the end of its transaction.')
 }

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { TookTooLongError } from './deadline.ts'
-import { type Queries, StorageError, type StorageObserver } from './queries.ts'
+import { type CommitEnd, type Queries, StorageError, type StorageObserver } from './queries.ts'
 import { isBusy, isFatal, type SqliteConnection, translateSqlite } from './sqlite-connection.ts'
-import { SqliteUnit } from './sqlite-unit.ts'
+import { type Left, SqliteUnit } from './sqlite-unit.ts'
 
 export interface SqliteWriterLimits {
   /** A group ends at whichever comes first; what is left over goes into the next one. */
@@ -110,6 +110,7 @@ export class SqliteWriter {
   async #runGroup(): Promise<void> {
     const startedAt = performance.now()
     const ended: Ended[] = []
+    const left: Left[] = []
     let current: Unit | undefined
     const watch = setTimeout(
       () => this.#giveUpOnUnit(new TookTooLongError()),
@@ -123,9 +124,11 @@ export class SqliteWriter {
         current = this.#queue.shift()
         if (current === undefined) break
         watch.refresh()
-        ended.push({ unit: current, outcome: await this.#runUnit(current) })
+        ended.push({ unit: current, outcome: await this.#runUnit(current, left) })
         current = undefined
       } while (ended.length < this.#limits.groupUnitsMax && performance.now() < endsAt)
+      watch.refresh()
+      await this.#writeLeft(left)
       this.#connection.command('commit')
     } catch (error) {
       this.#abandon(error, current, ended)
@@ -156,19 +159,38 @@ export class SqliteWriter {
   }
 
   /** @throws when the whole group is lost with the unit. */
-  async #runUnit({ work }: Unit): Promise<Ended['outcome']> {
+  async #runUnit({ work }: Unit, left: Left[]): Promise<Ended['outcome']> {
     const queries = new SqliteUnit(this.#connection)
     this.#connection.command('savepoint unit')
     try {
       const value = await this.#watched(work(queries))
       if (queries.failure !== undefined) throw queries.failure.error
       this.#connection.command('release unit')
+      left.push(...queries.left)
       return { value }
     } catch (error) {
       const fault = queries.failure?.error
       if (isFatal(fault) || isFatal(error) || !this.#connection.inTransaction) throw fault ?? error
       this.#connection.exec('rollback to unit; release unit')
       return { error }
+    } finally {
+      queries.end()
+    }
+  }
+
+  /** What the units of a group that were not undone left for its commit, a call for each kind. */
+  async #writeLeft(left: readonly Left[]): Promise<void> {
+    if (left.length === 0) return
+    const kinds = new Map<CommitEnd<never>, unknown[]>()
+    for (const { end, item } of left) {
+      const items = kinds.get(end)
+      if (items === undefined) kinds.set(end, [item])
+      else items.push(item)
+    }
+    const queries = new SqliteUnit(this.#connection)
+    try {
+      for (const [end, items] of kinds) await this.#watched(end(queries, items as never[]))
+      if (queries.failure !== undefined) throw queries.failure.error
     } finally {
       queries.end()
     }

@@ -10,7 +10,7 @@ import {
 } from '#test/storage/databases.ts'
 import { enter, enterName, openCounter, readCounter, readEntries } from '#test/storage/ledger.ts'
 import { latestVersion, NewerSchemaError } from './migrations/list.ts'
-import type { Database } from './queries.ts'
+import type { CommitEnd, Database, Queries } from './queries.ts'
 import { DatabaseInUseError, SqliteDatabase } from './sqlite.ts'
 import { SqliteCheckpointer } from './sqlite-checkpointer.ts'
 
@@ -100,6 +100,54 @@ describe('a group', () => {
     })
     await Promise.all([first, second, third])
     expect(answers).toEqual(['third runs', 'first', 'taken'])
+  })
+})
+
+describe('what transactions leave for their commit', () => {
+  const leave = (database: Database, end: CommitEnd<string>, name: string) =>
+    database.transaction(async (queries) => {
+      await enter(queries, name)
+      queries.leaveForCommit?.(end, `${name} left`)
+      if (name.startsWith('bad')) throw new Error('undone')
+    })
+
+  test('is written once for all of them, in their order, without those that were undone', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place)
+    const calls: (readonly string[])[] = []
+    const end: CommitEnd<string> = async (queries, left) => {
+      calls.push(left)
+      for (const name of left) await enter(queries, name)
+    }
+    const names = ['one', 'bad', 'two']
+    const ended = await Promise.allSettled(names.map((name) => leave(database, end, name)))
+    expect(ended.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(calls).toEqual([['one left', 'two left']])
+    expect(await readEntries(database.reader)).toEqual(['one', 'one left', 'two', 'two left'])
+  })
+
+  test('takes everybody with it when it cannot be written', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place)
+    const end: CommitEnd<string> = async (queries, left) => {
+      for (const name of left) await enterName(queries, name)
+      await enterName(queries, left[0] ?? '').catch(() => {})
+    }
+    const ended = await Promise.allSettled(['one', 'two'].map((name) => leave(database, end, name)))
+    for (const { status } of ended) expect(status).toBe('rejected')
+    expect(await readEntries(database.reader)).toEqual([])
+    await database.transaction((queries) => enter(queries, 'next'))
+    expect(await readCounter(database.reader)).toBe(1)
+  })
+
+  test('cannot come after the transaction has ended', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place)
+    let late: Queries | undefined
+    await database.transaction(async (queries) => {
+      late = queries
+    })
+    expect(() => late?.leaveForCommit?.(async () => {}, 'late')).toThrow('after the end')
   })
 })
 

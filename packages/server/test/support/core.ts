@@ -24,7 +24,7 @@ import { TenantPurge } from '#domain/tenants/tenant-purge.ts'
 import { TenantService } from '#domain/tenants/tenant-service.ts'
 import type { IdSource } from '#domain/ulid.ts'
 import type { StorageObserver } from '#storage/queries.ts'
-import { statement } from '#storage/statement.ts'
+import { type JournalText, writtenRecords } from './journal.ts'
 import { createTestDatabase } from './postgres.ts'
 import { createTestStorage, type TestClock, type TestStorage } from './storage.ts'
 
@@ -204,30 +204,13 @@ export function testCaller(
   })
 }
 
-/** The journal records of a tenant that are not sealed yet, oldest first. */
-export async function waitingRecords(
+/** All journal records of a tenant, oldest first. */
+export function waitingRecords(
   { test }: TestCore,
   tenantId: string,
 ): Promise<readonly JournalText[]> {
-  const rows = await test.database.reader.all(readQueue, { tenantId })
-  return rows.map(({ head, middle, tail }) => JSON.parse(head + middle + tail) as JournalText)
+  return writtenRecords(test.database, tenantId)
 }
-
-export interface JournalText {
-  readonly action: string
-  readonly outcome: string
-  readonly actor: { readonly type: string; readonly id: string | null }
-  readonly target: { readonly type: string; readonly id: string } | null
-  readonly detail: Readonly<Record<string, unknown>>
-}
-
-const readQueue = statement((db, p: { tenantId: string }) =>
-  db
-    .selectFrom('journal_queue')
-    .select(['head', 'middle', 'tail'])
-    .where('tenant_id', '=', p.tenantId)
-    .orderBy('id'),
-)
 
 /** Matches a DomainError by its code. */
 export function refusal(code: ErrorCode): unknown {

@@ -4,8 +4,8 @@ import { UserDomainService } from '#domain/users/user-domain-service.ts'
 import { UserIdentifierService } from '#domain/users/user-identifier-service.ts'
 import { UserLockService } from '#domain/users/user-lock-service.ts'
 import { UserService } from '#domain/users/user-service.ts'
-import { statement } from '#storage/statement.ts'
 import type { TestCore } from './core.ts'
+import { writtenRecords } from './journal.ts'
 
 export interface UserServices {
   readonly domains: UserDomainService
@@ -35,19 +35,8 @@ export function refusal(code: string, pointers?: readonly string[]): unknown {
   })
 }
 
-const waiting = statement((db, p: { tenantId: string }) =>
-  db
-    .selectFrom('journal_queue')
-    .select(['head', 'middle', 'tail'])
-    .where('tenant_id', '=', p.tenantId)
-    .orderBy('id'),
-)
-
-/** What is told in the journal records of a tenant that no sealer has seen yet, in order. */
+/** What is told in the journal records of a tenant, in order. */
 export async function recordsOf(core: TestCore, tenantId: string): Promise<object[]> {
-  const rows = await core.test.database.reader.all(waiting, { tenantId })
-  return rows.map(({ head, middle, tail }) => {
-    const { action, target, userId, detail } = JSON.parse(head + middle + tail)
-    return { action, target, userId, detail }
-  })
+  const records = await writtenRecords(core.test.database, tenantId)
+  return records.map(({ action, target, userId, detail }) => ({ action, target, userId, detail }))
 }

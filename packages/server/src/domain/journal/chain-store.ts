@@ -1,6 +1,6 @@
 import type { Queries } from '#storage/queries.ts'
 import { type Builder, statement, type Value } from '#storage/statement.ts'
-import type { SealedRecord, UnsealedRecord } from './journal-record.ts'
+import type { RecordIndex, SealedRecord, UnsealedRecord } from './journal-record.ts'
 
 const bulkRowCount = 20
 
@@ -74,6 +74,24 @@ const removeRange = statement((db, p: { tenantId: string; fromSeq: number; toSeq
     .where('seq', '<=', p.toSeq),
 )
 
+const insertPlaced = statement((db, p: ChainedRecord & { tenantId: string }) =>
+  db.insertInto('journal_record').values({
+    tenant_id: p.tenantId,
+    seq: p.seq,
+    id: p.id,
+    action: p.action,
+    outcome: p.outcome,
+    surface: p.surface,
+    actor_id: p.actorId,
+    user_id: p.userId,
+    target_type: p.targetType,
+    target_id: p.targetId,
+    at: p.atMs,
+    body: p.body,
+    hash: p.hash,
+  }),
+)
+
 const insertOne = insertRecords(1)
 const insertBulk = insertRecords(bulkRowCount)
 const deleteOne = deleteQueued(1)
@@ -85,24 +103,18 @@ export interface ChainHead {
   readonly hash: string
 }
 
-/** What the chain's columns say of a record, for searching. */
-export interface RecordIndex {
-  readonly action: string
-  readonly outcome: string
-  readonly surface: string
-  readonly actorId: string | null
-  readonly userId: string | null
-  readonly targetType: string | null
-  readonly targetId: string | null
-  readonly atMs: number
-}
-
 export interface ChainedRecord extends SealedRecord, RecordIndex {
   readonly seq: number
   readonly id: string
 }
 
-/** Moves records from the queue into the chain. */
+/** Names of parameters are made once: making them for every record took longer than writing it. */
+const parameterNames: readonly (readonly string[])[] = Array.from(
+  { length: bulkRowCount },
+  (_row, row) => recordColumns.map((column) => `${column}_${row}`),
+)
+
+/** Puts records into the chain; on engines with a queue, moves them there. */
 export class ChainStore {
   readonly #queries: Queries
 
@@ -118,6 +130,11 @@ export class ChainStore {
 
   async findHead(tenantId: string): Promise<ChainHead | undefined> {
     return this.#queries.first(findHead, { tenantId })
+  }
+
+  /** Appends one record to the chain. */
+  async insert(tenantId: string, record: ChainedRecord): Promise<void> {
+    await this.#queries.run(insertPlaced, { ...record, tenantId })
   }
 
   /** Appends records to the chain and takes exactly these out of the queue. */
@@ -147,19 +164,25 @@ export class ChainStore {
 function parametersOf(tenantId: string, records: readonly ChainedRecord[]): RowParameters {
   const parameters: RowParameters = { tenantId }
   records.forEach((record, row) => {
-    parameters[`tenant_id_${row}`] = tenantId
-    parameters[`seq_${row}`] = record.seq
-    parameters[`id_${row}`] = record.id
-    parameters[`action_${row}`] = record.action
-    parameters[`outcome_${row}`] = record.outcome
-    parameters[`surface_${row}`] = record.surface
-    parameters[`actor_id_${row}`] = record.actorId
-    parameters[`user_id_${row}`] = record.userId
-    parameters[`target_type_${row}`] = record.targetType
-    parameters[`target_id_${row}`] = record.targetId
-    parameters[`at_${row}`] = record.atMs
-    parameters[`body_${row}`] = record.body
-    parameters[`hash_${row}`] = record.hash
+    const values = [
+      tenantId,
+      record.seq,
+      record.id,
+      record.action,
+      record.outcome,
+      record.surface,
+      record.actorId,
+      record.userId,
+      record.targetType,
+      record.targetId,
+      record.atMs,
+      record.body,
+      record.hash,
+    ]
+    const names = parameterNames[row] ?? []
+    values.forEach((value, index) => {
+      parameters[names[index] ?? ''] = value
+    })
   })
   return parameters
 }

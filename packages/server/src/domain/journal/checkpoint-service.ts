@@ -43,9 +43,17 @@ export class CheckpointService {
     this.#nextId = dependencies.nextId
   }
 
-  /** Makes the checkpoint that is due after sealing: every 1000 records, and every hour in which records came. */
+  /** Makes the checkpoints that are due after sealing: every 1000 records, and every hour in which records came. */
   async afterSealing(tenantId: string, head: ChainHead): Promise<void> {
-    const latest = await this.#storage.read.checkpoints.findLatest(tenantId)
+    const { read } = this.#storage
+    let latest = await read.checkpoints.findLatest(tenantId)
+    // Many records may have come at once.
+    while (latest !== undefined && head.seq - latest.seq > recordsBetweenMax) {
+      const record = await read.journalReader.find(tenantId, latest.seq + recordsBetweenMax)
+      const key = await read.signingKeys.findActive(tenantId, 'audit')
+      if (record === undefined || key === undefined) break
+      latest = await this.create(tenantId, record, 'SCHEDULED')
+    }
     const recordCount = head.seq - (latest?.seq ?? 0)
     const isHourOver = latest === undefined || this.#clock() - latest.atMs >= hourMs
     const isDue = recordCount >= recordsBetweenMax || (recordCount > 0 && isHourOver)

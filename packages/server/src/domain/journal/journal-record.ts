@@ -22,6 +22,36 @@ export interface UnsealedRecord {
   readonly tail: string
 }
 
+/** What the chain's columns say of a record, for searching. */
+export interface RecordIndex {
+  readonly action: string
+  readonly outcome: string
+  readonly surface: string
+  readonly actorId: string | null
+  readonly userId: string | null
+  readonly targetType: string | null
+  readonly targetId: string | null
+  readonly atMs: number
+}
+
+/** As the chain's columns have it, of what {@link writeRecord} writes. */
+export function indexEntry(
+  { id: actorId, surface }: Caller,
+  { action, outcome = 'SUCCESS', target = null, userId = null }: JournalEntry,
+  atMs: number,
+): RecordIndex {
+  return {
+    action,
+    outcome,
+    surface,
+    actorId,
+    userId,
+    targetType: target?.type ?? null,
+    targetId: target?.id ?? null,
+    atMs,
+  }
+}
+
 /** Writes down an entry; `at` and `id` are the moment and the ULID of the record. */
 export function writeRecord(
   caller: Caller,

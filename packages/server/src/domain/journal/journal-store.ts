@@ -3,7 +3,8 @@ import { statement } from '#storage/statement.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import type { IdSource } from '../ulid.ts'
-import { type JournalEntry, type UnsealedRecord, writeRecord } from './journal-record.ts'
+import type { CommitChain } from './commit-chain.ts'
+import { indexEntry, type JournalEntry, writeRecord } from './journal-record.ts'
 
 const insertQueued = statement(
   (db, p: { tenantId: string; id: string; head: string; middle: string; tail: string }) =>
@@ -36,25 +37,29 @@ export class JournalStore {
   readonly #queries: Queries
   readonly #clock: Clock
   readonly #nextId: IdSource
+  readonly #commitChain: CommitChain
 
-  constructor(queries: Queries, clock: Clock, nextId: IdSource) {
+  constructor(queries: Queries, clock: Clock, nextId: IdSource, commitChain: CommitChain) {
     this.#queries = queries
     this.#clock = clock
     this.#nextId = nextId
+    this.#commitChain = commitChain
   }
 
   /**
-   * Records in the running transaction: the record exists if and only if its effect does. The sealer gives it its place
-   * in the chain within a second.
+   * Records in the running transaction: the record exists if and only if its effect does. Its place in the chain it gets
+   * with the commit, or from the sealer within a second.
    *
    * @returns the record's id.
    */
   async append(caller: Caller, tenantId: string, entry: JournalEntry): Promise<string> {
-    const record: UnsealedRecord = writeRecord(caller, tenantId, entry, {
-      id: this.#nextId(),
-      atMs: this.#clock(),
-    })
-    await this.#queries.run(insertQueued, record)
+    const atMs = this.#clock()
+    const record = writeRecord(caller, tenantId, entry, { id: this.#nextId(), atMs })
+    if (this.#queries.leaveForCommit === undefined) await this.#queries.run(insertQueued, record)
+    else {
+      const index = indexEntry(caller, entry, atMs)
+      this.#queries.leaveForCommit(this.#commitChain.write, { record, index })
+    }
     return record.id
   }
 

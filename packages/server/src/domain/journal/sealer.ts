@@ -3,8 +3,8 @@ import { chainStart } from '@countersign/protocol/journal/chain.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import { type Storage, takenKey } from '../storage.ts'
-import type { ChainedRecord, ChainHead, RecordIndex } from './chain-store.ts'
-import { sealRecord, type UnsealedRecord } from './journal-record.ts'
+import type { ChainedRecord, ChainHead } from './chain-store.ts'
+import { type RecordIndex, sealRecord, type UnsealedRecord } from './journal-record.ts'
 
 const leaseName = 'journal-sealer'
 const leaseMs = 10_000
@@ -62,17 +62,24 @@ export class Sealer {
       .catch(() => {})
   }
 
-  /** Seals everything that waits now, for all tenants. */
+  /** Seals everything that waits now, for all tenants, and lets checkpoints follow what was chained with its commit. */
   async sealAll(): Promise<void> {
     let tenantId = await this.#storage.read.journal.nextWaitingTenant('')
     while (tenantId !== undefined && !this.#stopped) {
-      try {
-        await this.sealTenant(tenantId)
-      } catch (error) {
-        // One tenant's trouble is not another's.
-        this.#observer.sealingFailed(error)
-      }
+      await this.#trySeal(tenantId)
       tenantId = await this.#storage.read.journal.nextWaitingTenant(tenantId)
+    }
+    for (const grown of this.#storage.commitChain.grown) {
+      if (!this.#stopped) await this.#trySeal(grown)
+    }
+  }
+
+  /** One tenant's trouble is not another's. */
+  async #trySeal(tenantId: string): Promise<void> {
+    try {
+      await this.sealTenant(tenantId)
+    } catch (error) {
+      this.#observer.sealingFailed(error)
     }
   }
 
@@ -82,10 +89,19 @@ export class Sealer {
    * @returns the head of its chain; undefined while it has no records.
    */
   async sealTenant(tenantId: string): Promise<ChainHead | undefined> {
-    for (;;) {
-      const { head, sealedCount } = await this.#sealBatch(tenantId)
-      if (sealedCount > 0 && head !== undefined) await this.#afterSealing(tenantId, head)
-      if (sealedCount < batchRecordsMax) return head
+    const { commitChain } = this.#storage
+    let hasGrown = commitChain.take(tenantId)
+    try {
+      for (;;) {
+        const { head, sealedCount } = await this.#sealBatch(tenantId)
+        const isNew = hasGrown || sealedCount > 0
+        if (isNew && head !== undefined) await this.#afterSealing(tenantId, head)
+        hasGrown = false
+        if (sealedCount < batchRecordsMax) return head
+      }
+    } catch (error) {
+      if (hasGrown) commitChain.giveBack(tenantId)
+      throw error
     }
   }
 

@@ -85,7 +85,8 @@ describe.each(engines)('the statements of a verification on %s', (engine) => {
   test.each(cases)('$name: few, each by index', async ({ request, result }) => {
     seen = []
     const outcome = await bench.verification.verify(verifier, 'acme', request)
-    const statements = seen
+    // One for a whole commit: the last record of a chain, by the end of its key.
+    const statements = seen.filter((sql) => !/ order by "seq" desc limit 1$/.test(sql))
     expect(outcome.result).toBe(result)
     expect(statements.length).toBeGreaterThan(2)
     expect(statements.length, statements.join('\n')).toBeLessThanOrEqual(statementsMax[result])

@@ -11,10 +11,10 @@ import type { Scope } from '#domain/callers/scopes.ts'
 import type { Core } from '#domain/core.ts'
 import { createHttpServer } from '#http/server.ts'
 import { openDatabase } from '#storage/database.ts'
-import { statement } from '#storage/statement.ts'
 import { createContractChecker } from '#test/support/contract-checker.ts'
 import { contractOf } from '#test/support/contract-files.ts'
 import { platformAdmin, type TestEngine } from '#test/support/core.ts'
+import { writtenRecords } from '#test/support/journal.ts'
 import { createTestDatabase } from '#test/support/postgres.ts'
 import { createTestClock, type TestClock } from '#test/support/storage.ts'
 import { composeCore } from '../../compose-core.ts'
@@ -65,14 +65,6 @@ export interface Installation extends AsyncDisposable {
   /** What the journal says since the beginning, oldest first. */
   journal(): Promise<readonly { action: string; surface: string; detail: unknown }[]>
 }
-
-const queued = statement((db, p: { tenantId: string }) =>
-  db
-    .selectFrom('journal_queue')
-    .select(['head', 'middle', 'tail'])
-    .where('tenant_id', '=', p.tenantId)
-    .orderBy('id'),
-)
 
 export async function createInstallation(
   options: { engine?: TestEngine } = {},
@@ -172,10 +164,7 @@ export async function createInstallation(
       if (error !== 0) throw new Error(`${method} answered ${error}: ${message}`)
       return result.id
     },
-    async journal() {
-      const rows = await database.reader.all(queued, { tenantId: 'acme' })
-      return rows.map(({ head, middle, tail }) => JSON.parse(head + middle + tail))
-    },
+    journal: () => writtenRecords(database, 'acme'),
     async [Symbol.asyncDispose]() {
       await app.close()
       await database.close()
