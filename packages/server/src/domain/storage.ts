@@ -334,9 +334,11 @@ export function asDomainError(error: unknown): unknown {
 /** The reader, with its failures in the core's words. */
 class Reader implements Queries {
   readonly #queries: Queries
+  readonly moment?: () => object
 
   constructor(queries: Queries) {
     this.#queries = queries
+    if (queries.moment !== undefined) this.moment = queries.moment.bind(queries)
   }
 
   async all<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {

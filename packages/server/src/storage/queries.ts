@@ -18,6 +18,11 @@ export interface Queries {
    * so that `end` sees everything that was ever committed: absent elsewhere, and on readers.
    */
   leaveForCommit?<T>(end: CommitEnd<T>, item: T): void
+  /**
+   * Stands for the state that reads see now: as long as it is the same object, every read finds what it found before.
+   * Only readers that can tell have it.
+   */
+  moment?(): object
 }
 
 /**

@@ -52,7 +52,12 @@ export function translateSqlite(error: unknown): unknown {
 const writerCacheKib = 16_384
 const readerCacheKib = 4_096
 
-export type TransactionCommand = 'begin immediate' | 'commit' | 'savepoint unit' | 'release unit'
+export type TransactionCommand =
+  | 'begin'
+  | 'begin immediate'
+  | 'commit'
+  | 'savepoint unit'
+  | 'release unit'
 
 interface Prepared {
   readonly statement: StatementSync

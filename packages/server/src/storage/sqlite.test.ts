@@ -151,6 +151,29 @@ describe('what transactions leave for their commit', () => {
   })
 })
 
+describe('reads', () => {
+  test('of one pass see one state; whoever was answered finds what was written', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place)
+    const moment = database.reader.moment?.()
+    expect(moment).toBeDefined()
+    expect(database.reader.moment?.()).toBe(moment)
+    await database.transaction((queries) => enter(queries, 'one'))
+    expect(database.reader.moment?.()).not.toBe(moment)
+    expect(await readEntries(database.reader)).toEqual(['one'])
+  })
+
+  test('see what a command wrote from the next pass on', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place)
+    const command = place.open({ exclusive: false })
+    expect(await readEntries(database.reader)).toEqual([])
+    await command.transaction((queries) => enter(queries, 'one'))
+    await sleep(1)
+    expect(await readEntries(database.reader)).toEqual(['one'])
+  })
+})
+
 describe('a second server', () => {
   test('on the same file is refused at once, by any name of the file', async () => {
     await using place = await createPlace('sqlite')

@@ -17,9 +17,9 @@ import {
 } from './queries.ts'
 import { SqliteCheckpointer } from './sqlite-checkpointer.ts'
 import { isBusy, SqliteConnection, translateSqlite } from './sqlite-connection.ts'
+import { SqliteReader } from './sqlite-reader.ts'
 import { fixStatistics } from './sqlite-statistics.ts'
 import { SqliteWriter, type SqliteWriterLimits } from './sqlite-writer.ts'
-import type { Statement } from './statement.ts'
 
 export interface SqliteLimits extends SqliteWriterLimits {
   /** Above this the writer itself ends the log, so that it cannot grow for ever under constant load. */
@@ -61,6 +61,9 @@ export class SqliteDatabase implements Database {
   readonly #lock: DatabaseSync | undefined
   readonly #connection: SqliteConnection
   readonly #readConnection: SqliteConnection
+  readonly #reader: Queries
+  /** Makes later reads see what is committed now. */
+  readonly #renewReader: () => void
   readonly #writer: SqliteWriter
   readonly #checkpointer: SqliteCheckpointer | undefined
   readonly #observer: StorageObserver | undefined
@@ -111,20 +114,18 @@ export class SqliteDatabase implements Database {
       for (const connection of opened.reverse()) connection.close()
       throw translateSqlite(error)
     }
-    this.#writer = new SqliteWriter(this.#connection, observer, () => this.#shortenLog(), limits)
+    const reader = inMemory ? undefined : new SqliteReader(this.#readConnection)
+    this.#reader = reader ?? readOnly(this.#connection)
+    this.#renewReader = () => reader?.renew()
+    const afterCommit = (): void => {
+      this.#renewReader()
+      this.#shortenLog()
+    }
+    this.#writer = new SqliteWriter(this.#connection, observer, afterCommit, limits)
   }
 
   get reader(): Queries {
     return this.#reader
-  }
-
-  readonly #reader: Queries = {
-    all: (statement, parameters) => this.#readConnection.all(statement, parameters),
-    first: <P extends object, R>(statement: Statement<P, R>, parameters: P) =>
-      this.#readConnection.first(statement, parameters),
-    run: async () => {
-      throw new Error('The reader does not write.')
-    },
   }
 
   transaction<T>(
@@ -170,6 +171,7 @@ export class SqliteDatabase implements Database {
 
   async check(): Promise<void> {
     try {
+      this.#renewReader()
       // Reads the file's first page, which `select 1` would not.
       this.#readConnection.value('select count(*) from sqlite_schema')
     } catch (error) {
@@ -189,6 +191,7 @@ export class SqliteDatabase implements Database {
   async #close(): Promise<void> {
     await this.#writer.drain()
     await this.#checkpointer?.close()
+    this.#renewReader()
     if (this.#readConnection !== this.#connection) this.#readConnection.close()
     this.#connection.close()
     this.#lock?.close()
@@ -208,6 +211,17 @@ export class SqliteDatabase implements Database {
 
   get path(): string {
     return this.#path
+  }
+}
+
+/** A connection that also writes, for reading only. */
+function readOnly(connection: SqliteConnection): Queries {
+  return {
+    all: (statement, parameters) => connection.all(statement, parameters),
+    first: (statement, parameters) => connection.first(statement, parameters),
+    run: async () => {
+      throw new Error('The reader does not write.')
+    },
   }
 }
 

@@ -74,6 +74,22 @@ describe.each(engines)('authentication on %s', (engine) => {
     expect(statements[0]).toContain('"account"."secret_hash" = ')
   })
 
+  test('requests of one moment share the read; a change is seen at once', async () => {
+    const secret = await account('moment')
+    const showAll = () =>
+      Promise.allSettled(Array.from({ length: 20 }, () => authenticate({ apiKey: secret })))
+    await authenticate({ apiKey: secret })
+    statements = []
+    for (const { status } of await showAll()) expect(status).toBe('fulfilled')
+    expect(statements.length).toBeLessThanOrEqual(engine === 'sqlite' ? 1 : 20)
+    const [, ...after] = await Promise.all([
+      core.serviceAccounts.update(platformAdmin, 'moment', { enabled: false }),
+      showAll(),
+    ])
+    expect(after).toHaveLength(1)
+    for (const { status } of await showAll()) expect(status).toBe('rejected')
+  })
+
   test('an account of the platform has no tenant', async () => {
     const secret = await account('of-platform', { tenantId: null })
     expect(await authenticate({ apiKey: secret })).toMatchObject({

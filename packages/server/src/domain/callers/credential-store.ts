@@ -85,6 +85,8 @@ const findByCertificate = statement((db, p: { thumbprint: string }) =>
 /** Finds accounts by what they present. The usual case is one indexed read. */
 export class CredentialStore {
   readonly #queries: Queries
+  #moment: object | undefined
+  readonly #ofMoment = new Map<string, Credential>()
 
   constructor(queries: Queries) {
     this.#queries = queries
@@ -92,6 +94,23 @@ export class CredentialStore {
 
   /** By the hash of the account's secret, or of the one before; the caller looks at how long that is valid. */
   async findBySecret(hash: string): Promise<Credential | undefined> {
+    const moment = this.#queries.moment?.()
+    if (moment === undefined) return this.#readBySecret(hash)
+    if (moment !== this.#moment) {
+      this.#moment = moment
+      this.#ofMoment.clear()
+    }
+    const known = this.#ofMoment.get(hash)
+    if (known !== undefined) return known
+    const credential = await this.#readBySecret(hash)
+    // The state may have changed while it was read; then it is not known of which one it is.
+    if (credential !== undefined && moment === this.#queries.moment?.()) {
+      this.#ofMoment.set(hash, credential)
+    }
+    return credential
+  }
+
+  async #readBySecret(hash: string): Promise<Credential | undefined> {
     const row =
       (await this.#queries.first(findBySecret, { hash })) ??
       (await this.#queries.first(findByPreviousSecret, { hash }))
