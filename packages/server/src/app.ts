@@ -139,7 +139,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     trustProxy: config.trustProxy.map(String),
     ...(logger === undefined ? {} : { logger }),
   })
-  observeRequests(http, metrics)
+  observeRequests(http, metrics, logger?.isLevelEnabled('debug') === true)
   const connections = new ConnectionDrain(http.server)
   const contracts = new Map<string, Contract>()
   const contractOf = (name: string): Contract => {
@@ -233,13 +233,14 @@ export async function createApp(options: AppOptions): Promise<App> {
   }
 }
 
-function observeRequests(http: FastifyInstance, metrics: Metrics): void {
-  http.addHook('onResponse', async (request, reply) => {
+function observeRequests(http: FastifyInstance, metrics: Metrics, logsAnswers: boolean): void {
+  http.addHook('onResponse', (request, reply, done) => {
     const surface = request.routeOptions.config?.surface ?? 'none'
     const { statusCode } = reply
     const outcome = statusCode < 400 ? 'ok' : statusCode < 500 ? 'refused' : 'failed'
     metrics.observeRequest(surface, outcome, reply.elapsedTime / 1000)
-    await logResponse(request, reply)
+    if (logsAnswers) logResponse(request, reply)
+    done()
   })
 }
 

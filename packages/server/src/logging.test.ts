@@ -71,7 +71,7 @@ async function answerThree(level: LogLevel) {
     }),
     genReqId: () => '01M7YRRT808A9NYTDXX0X5X0P4',
   })
-  app.addHook('onResponse', logResponse)
+  app.addHook('onResponse', async (request, reply) => logResponse(request, reply))
   app.get('/tickets/:ticket', (_, reply) => reply.code(204).send())
   app.get('/broken', () => {
     throw new Error('broken inside')

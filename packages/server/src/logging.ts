@@ -33,10 +33,10 @@ export function createLogger({ level, node, destination }: LoggerOptions): Logge
 }
 
 /**
- * Fastify's `onResponse` hook: a debug line for every answer. It names the route's pattern, because the URL itself may
+ * For Fastify's `onResponse` hook: a debug line for every answer. It names the route's pattern, because the URL itself may
  * carry serials, tickets and codes.
  */
-export async function logResponse(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+export function logResponse(request: FastifyRequest, reply: FastifyReply): void {
   request.log.debug(
     {
       method: request.method,

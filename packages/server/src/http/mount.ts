@@ -57,7 +57,8 @@ export function mountContract<Core, Caller>(
   app.register(async (scope) => {
     scope.removeAllContentTypeParsers()
     // Bodies are parsed by the operation's own reader, after its media types are known.
-    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+    // A pattern for all of them is found once for each media type; '*' would be looked for at every request.
+    scope.addContentTypeParser(/^/, { parseAs: 'buffer' }, (_request, body, done) => {
       done(null, body)
     })
     const compiler = new SchemaCompiler(contract.definitions)

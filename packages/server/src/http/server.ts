@@ -15,6 +15,7 @@ import {
   type RenderFailure,
   RequestRefused,
 } from './failure.ts'
+import { RequestLogger } from './request-logger.ts'
 import { bodyBytesMax } from './surface-options.ts'
 import { Territories } from './territories.ts'
 
@@ -42,7 +43,13 @@ export function createHttpServer({
 }: HttpServerOptions): FastifyInstance {
   const territories = new Territories()
   const app: FastifyInstance = fastify({
-    ...(logger === undefined ? { logger: false } : { loggerInstance: logger }),
+    ...(logger === undefined
+      ? { logger: false }
+      : {
+          loggerInstance: logger,
+          childLoggerFactory: (parent, bindings, options) =>
+            new RequestLogger(parent, bindings, options),
+        }),
     genReqId: () => ids(),
     requestIdHeader: false,
     logController: new LogController({
