@@ -18,6 +18,7 @@ const findHead = statement((db, p: { tenantId: string }) =>
     .selectFrom('journal_record')
     .select(['seq', 'hash'])
     .where('tenant_id', '=', p.tenantId)
+    .where('seq', '>', 0)
     .orderBy('seq', 'desc')
     .limit(1),
 )
