@@ -41,7 +41,7 @@ export class SqliteUnit implements Queries {
 
   leaveForCommit<T>(end: CommitEnd<T>, item: T): void {
     if (this.#hasEnded) throw endedError()
-    this.left.push({ end: end as CommitEnd<never>, item })
+    this.left.push({ end, item })
   }
 
   #attempt<T>(run: () => T): T {
