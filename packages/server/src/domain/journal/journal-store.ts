@@ -3,7 +3,7 @@ import { statement } from '#storage/statement.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import type { IdSource } from '../ulid.ts'
-import type { CommitChain } from './commit-chain.ts'
+import type { CommitChain } from './commit-chain-store.ts'
 import { indexEntry, type JournalEntry, writeRecord } from './journal-record.ts'
 
 const insertQueued = statement(
