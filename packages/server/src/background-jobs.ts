@@ -7,6 +7,8 @@ const secondMs = 1_000
 const minuteMs = 60 * secondMs
 const hourMs = 60 * minuteMs
 const tenantsAtOnce = 100
+/** Of audit records that belong to no tenant. */
+const platformUploadDays = 30
 
 /** What one process of the installation does beside serving. */
 export function backgroundJobs(composed: ComposedCore): readonly Job[] {
@@ -31,10 +33,18 @@ export function backgroundJobs(composed: ComposedCore): readonly Job[] {
       everyMs: hourMs,
       async run() {
         for await (const tenantId of tenantIds(storage)) {
-          const { auditDays } = (await core.settings.settingsOf(tenantId)).retention
-          if (auditDays !== null) await retention.apply(tenantId, auditDays)
+          const kept = (await core.settings.settingsOf(tenantId)).retention
+          if (kept.auditDays !== null) await retention.apply(tenantId, kept.auditDays)
+          await cabinets.uploadExpiry.removeUploads(tenantId, kept.webhookDeliveryDays)
         }
+        await cabinets.uploadExpiry.removeUploads(platformTenantId, platformUploadDays)
       },
+    },
+    { name: 'audit-event-feed', everyMs: secondMs, run: () => cabinets.eventFeed.run() },
+    {
+      name: 'audit-upload-repeats',
+      everyMs: minuteMs,
+      run: () => cabinets.uploadExpiry.removeSeen(),
     },
     // Each process has its own: what it saw of its callers.
     { name: `usage-${holder}`, everyMs: secondMs, run: () => usage.flush() },

@@ -194,7 +194,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     refusals,
     usage,
     outbound,
-    deliveryKinds: [],
+    deliveryKinds: [...cabinets.deliveryKinds],
     cabinets,
   }
 }

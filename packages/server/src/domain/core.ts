@@ -1,5 +1,7 @@
 import type { AclLinkService } from './cabinets/acl-link-service.ts'
 import type { AclService } from './cabinets/acl-service.ts'
+import type { CabinetAuditService } from './cabinets/audit-service.ts'
+import type { AuditSubscriptionService } from './cabinets/audit-subscription-service.ts'
 import type { CabinetService } from './cabinets/cabinet-service.ts'
 import type { DeviceTrust } from './cabinets/device-trust.ts'
 import type { FirmwareService } from './cabinets/firmware-service.ts'
@@ -68,6 +70,8 @@ export interface Core {
   readonly cabinetAclLinks: AclLinkService
   readonly cabinetFirmware: FirmwareService
   readonly cabinetPolls: CabinetPollService
+  readonly cabinetAudit: CabinetAuditService
+  readonly auditSubscriptions: AuditSubscriptionService
   readonly deviceTrust: DeviceTrust
   readonly journal: JournalService
   readonly checkpoints: CheckpointService

@@ -7,7 +7,6 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { statement } from '#storage/statement.ts'
 import { engines, refusal, testCaller, waitingRecords } from '#test/support/core.ts'
-import { Caller } from '../callers/caller.ts'
 import type { AclDraft } from './acl.ts'
 import {
   acme,
@@ -17,6 +16,7 @@ import {
   cabinetDraft,
   cabinetUser,
   createCabinetBench,
+  device,
   firstPage,
   vectorAcl,
 } from './cabinets.fixture.ts'
@@ -48,15 +48,7 @@ describe.each(engines)('access lists on %s', (engine) => {
 
   /** What the cabinet takes over from this process when it holds nothing. */
   async function heldBy(serial: string, parts: CabinetParts = bench): Promise<AccessList> {
-    const caller = new Caller({
-      type: 'CABINET',
-      id: serial,
-      address: null,
-      surface: 'okm',
-      requestId: null,
-      tenantId: null,
-      scopes: [],
-    })
+    const caller = device(serial)
     let held: AccessList = { locks: [], users: [] }
     for (let round = 0; round < 10; round++) {
       const report = {

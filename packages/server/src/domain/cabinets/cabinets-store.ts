@@ -6,7 +6,9 @@ import { ContactStore } from './contact-store.ts'
 import { FirmwareStore } from './firmware-store.ts'
 import { PollStore } from './poll-store.ts'
 import { RightsStore } from './rights-store.ts'
+import { SubscriptionStore } from './subscription-store.ts'
 import { TallyStore } from './tally-store.ts'
+import { UploadStore } from './upload-store.ts'
 
 /** The stores of key cabinets. */
 export class CabinetStores {
@@ -18,6 +20,8 @@ export class CabinetStores {
   readonly links: AclLinkStore
   readonly firmware: FirmwareStore
   readonly tally: TallyStore
+  readonly uploads: UploadStore
+  readonly subscriptions: SubscriptionStore
 
   constructor(queries: Queries) {
     this.registered = new CabinetStore(queries)
@@ -28,5 +32,7 @@ export class CabinetStores {
     this.links = new AclLinkStore(queries)
     this.firmware = new FirmwareStore(queries)
     this.tally = new TallyStore(queries)
+    this.uploads = new UploadStore(queries)
+    this.subscriptions = new SubscriptionStore(queries)
   }
 }

@@ -1,6 +1,7 @@
 import type { CabinetUser } from '@countersign/protocol/cabinet/access-list.ts'
 import { systemRandomness } from '#custody/randomness.ts'
-import { OutboundRule } from '#domain/tenants/outbound-rule.ts'
+import { Caller } from '#domain/callers/caller.ts'
+import { type OutboundAllow, OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import {
   createReadyTestCore,
   platformAdmin,
@@ -17,16 +18,25 @@ export interface CabinetBench extends AsyncDisposable, CabinetParts {
   readonly core: TestCore
 }
 
-export async function createCabinetBench(options: TestCoreOptions = {}): Promise<CabinetBench> {
+export async function createCabinetBench(
+  options: TestCoreOptions & Partial<CabinetOptions> = {},
+): Promise<CabinetBench> {
   const core = await createReadyTestCore(options)
   for (const id of ['acme', 'beta']) await core.tenants.create(platformAdmin, { id, name: id })
-  return { core, ...benchParts(core), [Symbol.asyncDispose]: () => core[Symbol.asyncDispose]() }
+  return {
+    core,
+    ...benchParts(core, options),
+    [Symbol.asyncDispose]: () => core[Symbol.asyncDispose](),
+  }
 }
 
 /** The services once more over the same database, as another process would have them. */
-export function benchParts(core: TestCore, options: Partial<CabinetOptions> = {}): CabinetParts {
+export function benchParts(
+  core: TestCore,
+  options: Partial<CabinetOptions> & { outboundAllow?: OutboundAllow } = {},
+): CabinetParts {
   const { storage, vault, clock, nextId, settings } = core
-  const outbound = new OutboundRule({ hosts: [], ranges: [] })
+  const outbound = new OutboundRule(options.outboundAllow ?? { hosts: [], ranges: [] })
   const randomness = systemRandomness
   const okm: CabinetOptions = {
     deviceTrust: { kind: 'open' },
@@ -101,4 +111,17 @@ export function vectorAcl(changes: Partial<AclDraft> = {}): AclDraft {
     userData: { store: '0042' },
     ...changes,
   }
+}
+
+/** A cabinet that calls from 10.1.2.3. */
+export function device(serial: string): Caller {
+  return new Caller({
+    type: 'CABINET',
+    id: serial,
+    address: '10.1.2.3',
+    surface: 'okm',
+    requestId: '01M7YRRT808A9NYTDXX0X5X0P4',
+    tenantId: null,
+    scopes: [],
+  })
 }

@@ -12,6 +12,12 @@ export class CallableUrls {
     this.#outbound = dependencies.outbound
   }
 
+  /** True for an address that the tenant may have called now. @throws DomainError `tenant_not_found`. */
+  async isCallable(tenantId: string, url: string): Promise<boolean> {
+    const { allowedOrigins } = (await this.#settings.settingsOf(tenantId)).callbacks
+    return this.#permits(url, allowedOrigins)
+  }
+
   /** @throws DomainError `url_not_allowed`; `tenant_not_found`. */
   async check(
     tenantId: string,
@@ -20,12 +26,16 @@ export class CallableUrls {
     if (urls.length === 0) return
     const { allowedOrigins } = (await this.#settings.settingsOf(tenantId)).callbacks
     const faults = urls.flatMap(({ pointer, url }): Fault[] => {
-      const isListed = allowedOrigins.length === 0 || isOriginAllowed(url, allowedOrigins)
-      if (isListed && this.#outbound.permits(url)) return []
+      if (this.#permits(url, allowedOrigins)) return []
       return [{ pointer, code: 'unsupported', message: 'is outside the allow-list' }]
     })
     if (faults.length > 0) {
       throw new DomainError('url_not_allowed', 'The address is outside the allow-list.', { faults })
     }
+  }
+
+  #permits(url: string, allowedOrigins: readonly string[]): boolean {
+    const isListed = allowedOrigins.length === 0 || isOriginAllowed(url, allowedOrigins)
+    return isListed && this.#outbound.permits(url)
   }
 }

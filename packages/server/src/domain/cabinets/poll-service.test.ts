@@ -1,7 +1,6 @@
 import { lockListDigest, userListDigest } from '@countersign/protocol/cabinet/access-list.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { engines, platformAdmin, refusal, testCaller, waitingRecords } from '#test/support/core.ts'
-import { Caller } from '../callers/caller.ts'
 import type { CabinetDraft } from './cabinet.ts'
 import { defaultCabinetConfig } from './cabinet.ts'
 import {
@@ -12,6 +11,7 @@ import {
   cabinetDraft,
   cabinetUser,
   createCabinetBench,
+  device,
   firmwareWriter,
   vectorAcl,
   vectorLocks,
@@ -20,18 +20,6 @@ import type { PollAnswer, PollReport } from './poll.ts'
 
 const urls = { configUrl: '/okm/api/v1/config', auditUrl: '/okm/api/v1/audit' }
 const emptyLists = { assetList: lockListDigest([]), usersAssets: userListDigest([]) }
-
-function device(serial: string): Caller {
-  return new Caller({
-    type: 'CABINET',
-    id: serial,
-    address: '10.1.2.3',
-    surface: 'okm',
-    requestId: '01M7YRRT808A9NYTDXX0X5X0P4',
-    tenantId: null,
-    scopes: [],
-  })
-}
 
 describe.each(engines)('polls of key cabinets on %s', (engine) => {
   let bench: CabinetBench

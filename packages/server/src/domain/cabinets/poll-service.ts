@@ -6,8 +6,9 @@ import { DomainError } from '../errors.ts'
 import type { Storage } from '../storage.ts'
 import type { IdSource } from '../ulid.ts'
 import type { AccessLists, DigestedList } from './access-lists.ts'
-import { isSerial } from './cabinet.ts'
+import { isSerial, urlsOf } from './cabinet.ts'
 import { cabinetNotFound } from './cabinet-service.ts'
+import { statusMessage } from './callback-messages.ts'
 import type { ContactRecorder } from './contact-recorder.ts'
 import type { ContactNote } from './contact-store.ts'
 import type { ListDigester } from './list-digester.ts'
@@ -72,6 +73,7 @@ export class CabinetPollService {
     }
     if (!isServed(cabinet)) return undefined
     this.#contacts.note(cabinet.key, note)
+    await this.#tellStatus(cabinet, note)
     const view = await this.#viewOf(cabinet, request, nowMs)
     const name = nextDifference(view)
     return name === undefined ? undefined : this.#answer(cabinet, view, name)
@@ -110,6 +112,20 @@ export class CabinetPollService {
     return { locks: list.locks, user }
   }
 
+  /** On disk before the cabinet is answered, sent after. */
+  async #tellStatus(cabinet: PolledCabinet, note: ContactNote): Promise<void> {
+    const urls = new Set(urlsOf(cabinet.subscribeUrls, 'status'))
+    if (urls.size === 0) return
+    await this.#storage.transaction(
+      async ({ outbox }) => {
+        for (const url of urls) {
+          await outbox.append(cabinet.key.tenantId, statusMessage(url, cabinet, note))
+        }
+      },
+      { grouped: true },
+    )
+  }
+
   async #viewOf(
     { key, config, told, digests }: PolledCabinet,
     request: PollRequest,
@@ -142,7 +158,7 @@ export class CabinetPollService {
 }
 
 /** @returns false for a tenant that is gone. @throws DomainError `tenant_disabled`. */
-function isServed({ tenantStatus }: PolledCabinet): boolean {
+export function isServed({ tenantStatus }: PolledCabinet): boolean {
   if (tenantStatus === 'DISABLED') {
     throw new DomainError('tenant_disabled', 'The tenant is disabled.')
   }

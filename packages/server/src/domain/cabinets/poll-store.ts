@@ -18,6 +18,8 @@ export interface Told {
 /** Everything that a poll is answered from; `config` is meaningless while nobody has registered the cabinet. */
 export interface PolledCabinet {
   readonly key: CabinetKey
+  /** As registered. */
+  readonly serial: string
   readonly tenantStatus: string | null
   readonly config: CabinetConfig
   readonly subscribeUrls: JsonObject
@@ -44,6 +46,7 @@ const findBySerial = statement((db, p: { foldedSerial: string }) =>
     .select([
       'cabinet.tenant_id',
       'cabinet.id',
+      'cabinet.serial',
       'cabinet.config',
       'cabinet.subscribe_urls',
       'tenant.status',
@@ -103,6 +106,7 @@ export class PollStore {
     const isCurrent = lockDigest !== null && row.version === row.digest_version
     return {
       key: { tenantId: row.tenant_id, id: row.id },
+      serial: row.serial,
       tenantStatus: row.status,
       config: configOf(row.config),
       subscribeUrls: objectOf(row.subscribe_urls),

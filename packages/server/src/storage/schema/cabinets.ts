@@ -114,6 +114,7 @@ export interface CabinetUploadTable {
   header_ip: string | null
   body_hash: string
   received_at: number
+  body_bytes: number
   body: Uint8Array
 }
 
@@ -134,10 +135,12 @@ export interface CabinetSubscriptionTable {
   /** ACTIVE or PAUSED. */
   status: string
   start_at: number
-  /** The last event that was handed to the delivery. */
-  position: number
+  /** The last event that was delivered; null until the reading begins at `start_at`. */
+  position: number | null
   next_read_at: number
   last_read_at: number | null
+  /** The last event of the batch that is under way; null: none is. */
+  batch_end: number | null
   created_at: number
   updated_at: number
 }
