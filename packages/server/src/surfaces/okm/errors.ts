@@ -197,6 +197,8 @@ function domainParts(error: DomainError, { operation }: FailureContext): Failure
     case 'forbidden':
     case 'not_grantable':
       return { wire: isSubscription(operation) ? badKey : missingScope }
+    case 'tenant_disabled':
+      return { wire: isForDevices(operation) ? untrustedDevice : foreignCustomer }
     case 'too_many_requests':
     case 'unavailable': {
       const seconds = error.retryAfterSeconds ?? retryAfterSecondsDefault[error.code]

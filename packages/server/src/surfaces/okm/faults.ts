@@ -31,12 +31,8 @@ function fieldOf(pointer: string): string {
   return field || 'body'
 }
 
-function reasonOf(
-  { code, message }: Fault,
-  field: string,
-  operation: Operation | undefined,
-): string {
-  if (code === 'required') return 'required'
+function reasonOf({ message }: Fault, field: string, operation: Operation | undefined): string {
+  if (message === 'is required') return 'required'
   if (/^scopes\[\d+\]$/.test(field) && operation?.id === 'issueToken') return 'unknown scope'
   if (field === 'page') return 'must be a positive integer'
   const [, choices] = /^must be one of (.+)$/.exec(message) ?? []

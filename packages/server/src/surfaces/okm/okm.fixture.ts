@@ -35,6 +35,20 @@ export const customerScopes: readonly Scope[] = [
   'audit:subscribe',
 ]
 
+export const sampleSerial = '0203cc1fc4123456'
+
+/** A call of every operation that fits its path, and the names of the credentials that it takes. */
+export const operationSamples = contractOf('okm').operations.map((operation) => ({
+  operation,
+  schemes: operation.security.flatMap(Object.keys),
+  method: operation.method,
+  path: operation.path
+    .replace('{serialNumber}', sampleSerial)
+    .replace('{action}', 'pause')
+    .replace(/\{(aclOkm|firmware|token)Id\}/, '0b3c8f3e-2f6c-4f1e-8f0a-5a8f4a4d9c21')
+    .replace(/\{\w+\}/, 'X1'),
+}))
+
 /** A reply whose shape the contract has been held against. */
 export interface Answer {
   readonly status: number

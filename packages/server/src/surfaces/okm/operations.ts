@@ -3,6 +3,7 @@ import type { Core } from '#domain/core.ts'
 import type { BuiltOperations } from '#http/handler.ts'
 import { createAcl, deleteAcl, getAcl, listAcls, updateAcl } from './acl.ts'
 import { createAclOkm, deleteAclOkm, getAclOkm, listAclOkms } from './acl-okm.ts'
+import { fetchOkmUserAssets, pollOkmConfig, pollOkmConfigLegacy } from './config.ts'
 import type { Operations } from './contract.gen.ts'
 import {
   createFirmware,
@@ -31,6 +32,9 @@ export const operations = {
   updateOkm,
   deleteOkm,
   patchOkm,
+  pollOkmConfig,
+  fetchOkmUserAssets,
+  pollOkmConfigLegacy,
   createAcl,
   listAcls,
   getAcl,

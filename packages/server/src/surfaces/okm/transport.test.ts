@@ -1,28 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Method } from '#http/contract.ts'
-import { contractOf } from '#test/support/contract-files.ts'
-import { base, createOkmInstallation, type OkmInstallation } from './okm.fixture.ts'
+import {
+  base,
+  createOkmInstallation,
+  type OkmInstallation,
+  operationSamples,
+} from './okm.fixture.ts'
 
 const unauthorized = {
   error_code: 'INVALID_ACCESS_TOKEN',
   error_msg: 'The accessToken is invalid or has been revoked.',
 }
 const noScope = { error_code: 'UNAUTHORIZED_ACCESS', error_msg: 'Missing required scopes' }
-const serial = '0203cc1fc4123456'
 
-/** A call of every operation that fits its path. */
-const samples = contractOf('okm').operations.map((operation) => ({
-  operation,
-  method: operation.method,
-  path: operation.path
-    .replace('{serialNumber}', serial)
-    .replace('{action}', 'pause')
-    .replace(/\{(aclOkm|firmware|token)Id\}/, '0b3c8f3e-2f6c-4f1e-8f0a-5a8f4a4d9c21')
-    .replace(/\{\w+\}/, 'X1'),
-}))
-const schemesOf = ({ operation }: (typeof samples)[number]) =>
-  operation.security.flatMap(Object.keys)
-const byToken = samples.filter((sample) => schemesOf(sample).includes('accessToken'))
+const byToken = operationSamples.filter(({ schemes }) => schemes.includes('accessToken'))
 
 let okm: OkmInstallation
 beforeAll(async () => {
