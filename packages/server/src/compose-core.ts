@@ -51,6 +51,7 @@ import { UserDomainService } from '#domain/users/user-domain-service.ts'
 import { UserIdentifierService } from '#domain/users/user-identifier-service.ts'
 import { UserLockService } from '#domain/users/user-lock-service.ts'
 import { UserService } from '#domain/users/user-service.ts'
+import { ListVerificationService } from '#domain/verification/list-verification-service.ts'
 import { ResyncService } from '#domain/verification/resync-service.ts'
 import type { VerificationResult } from '#domain/verification/verification.ts'
 import { VerificationService } from '#domain/verification/verification-service.ts'
@@ -142,6 +143,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     hasAdminToken: adminToken !== undefined,
   })
   const policies = settings
+  const verification = new VerificationService({ ...base, policies, observer })
   const core: Core = {
     clock,
     tenants: new TenantService({ ...base, signer, sealer, purge: tenantPurge }),
@@ -171,7 +173,8 @@ export function composeCore(parts: CoreParts): ComposedCore {
     imports: new ImportService(base),
     exports: new ExportService(base),
     directory: new DirectoryService({ ...base, policies }),
-    verification: new VerificationService({ ...base, policies, observer }),
+    verification,
+    listVerification: new ListVerificationService({ ...base, verification }),
     resync: new ResyncService({ ...base, policies }),
     ...cabinets.services,
     checkpoints,

@@ -32,6 +32,7 @@ import type { UserDomainService } from './users/user-domain-service.ts'
 import type { UserIdentifierService } from './users/user-identifier-service.ts'
 import type { UserLockService } from './users/user-lock-service.ts'
 import type { UserService } from './users/user-service.ts'
+import type { ListVerificationService } from './verification/list-verification-service.ts'
 import type { ResyncService } from './verification/resync-service.ts'
 import type { VerificationService } from './verification/verification-service.ts'
 
@@ -64,6 +65,7 @@ export interface Core {
   readonly exports: ExportService
   readonly directory: DirectoryService
   readonly verification: VerificationService
+  readonly listVerification: ListVerificationService
   readonly resync: ResyncService
   readonly cabinets: CabinetService
   readonly cabinetAcls: AclService

@@ -55,6 +55,8 @@ import { UserStore } from './users/user-store.ts'
 import { UserViewStore } from './users/user-view-store.ts'
 import { CandidateStore } from './verification/candidate-store.ts'
 import { FailureStore } from './verification/failure-store.ts'
+import { ListCandidateStore } from './verification/list-candidate-store.ts'
+import { ListSpendingStore } from './verification/list-spending-store.ts'
 import { SpendingStore } from './verification/spending-store.ts'
 import { EventStore } from './webhooks/event-store.ts'
 
@@ -172,6 +174,14 @@ export class Stores {
 
   get spending(): SpendingStore {
     return this.#once(SpendingStore)
+  }
+
+  get listCandidates(): ListCandidateStore {
+    return this.#once(ListCandidateStore)
+  }
+
+  get listSpending(): ListSpendingStore {
+    return this.#once(ListSpendingStore)
   }
 
   get idempotency(): IdempotencyStore {

@@ -1,3 +1,4 @@
+import { PinHasher } from '#custody/pin-hasher.ts'
 import { systemRandomness } from '#custody/randomness.ts'
 import type { Caller } from '#domain/callers/caller.ts'
 import { OtpListExpiry } from '#domain/otp-lists/list-expiry.ts'
@@ -7,6 +8,14 @@ import {
   OtpListMethodService,
 } from '#domain/otp-lists/otp-list-method-service.ts'
 import { OtpListService } from '#domain/otp-lists/otp-list-service.ts'
+import { EnrolmentService } from '#domain/otp-tokens/enrolment-service.ts'
+import {
+  type ListVerification,
+  type ListVerificationRequest,
+  ListVerificationService,
+} from '#domain/verification/list-verification-service.ts'
+import type { VerificationPolicy } from '#domain/verification/policy.ts'
+import { VerificationService } from '#domain/verification/verification-service.ts'
 import {
   createReadyTestCore,
   platformAdmin,
@@ -14,6 +23,7 @@ import {
   type TestCoreOptions,
   testCaller,
 } from './core.ts'
+import { defaultPolicy, rfcSecret } from './tokens.ts'
 import { recordsOf, type UserServices, userServices } from './users.ts'
 
 export interface ListRecord {
@@ -33,10 +43,19 @@ export interface ListBench extends AsyncDisposable {
   readonly methods: OtpListMethodService
   readonly lists: OtpListService
   readonly expiry: OtpListExpiry
+  readonly verification: VerificationService
+  policy: VerificationPolicy
   /** The method `otp.1` of `acme`, lists of three codes unless said otherwise. */
   addMethod(draft?: Partial<NewOtpListMethod>): Promise<void>
   /** One list of `otp.1`, free or a user's. */
   addList(order?: { method?: string; user?: string }): Promise<OtpListWithCodes>
+  /** A token with the RFC 4226 secret. */
+  addToken(user: string): Promise<void>
+  /** A code of `otp.1`, for `jsmith` unless said otherwise. */
+  verifyList(
+    code: string | undefined,
+    request?: Partial<ListVerificationRequest> & { userId?: string },
+  ): Promise<ListVerification>
   /** Records of `acme` that wait to be sealed, oldest first. */
   journal(action?: string): Promise<ListRecord[]>
 }
@@ -57,7 +76,15 @@ export async function createListBench(options: TestCoreOptions = {}): Promise<Li
   const base = { storage, vault, clock, nextId, randomness: systemRandomness }
   const methods = new OtpListMethodService(base)
   const lists = new OtpListService(base)
-  return {
+  const pins = new PinHasher()
+  const enrolments = new EnrolmentService({ ...base, pins })
+  const verification = new VerificationService({
+    ...base,
+    pins,
+    policies: { settingsFor: async () => bench.policy },
+  })
+  const listVerification = new ListVerificationService({ storage, clock, verification })
+  const bench: ListBench = {
     core,
     admin,
     reader: testCaller(listTenant, ['tenant:read']),
@@ -66,6 +93,20 @@ export async function createListBench(options: TestCoreOptions = {}): Promise<Li
     methods,
     lists,
     expiry: new OtpListExpiry({ storage, clock }),
+    verification,
+    policy: defaultPolicy,
+    async addToken(user) {
+      const secret = { encoding: 'HEX', value: rfcSecret.toString('hex') } as const
+      await enrolments.enrol(admin, listTenant, { type: 'HOTP', secret, user: { id: user } })
+    },
+    verifyList(code = '', { userId = 'jsmith', ...request } = {}) {
+      return listVerification.verify(admin, listTenant, {
+        method: 'otp.1',
+        user: { id: userId },
+        code,
+        ...request,
+      })
+    },
     async addMethod(draft = {}) {
       await methods.create(admin, listTenant, { name: 'otp.1', listSize: 3, ...draft })
     },
@@ -81,4 +122,5 @@ export async function createListBench(options: TestCoreOptions = {}): Promise<Li
     },
     [Symbol.asyncDispose]: () => core[Symbol.asyncDispose](),
   }
+  return bench
 }

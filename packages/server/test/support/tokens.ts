@@ -165,6 +165,7 @@ export interface VerificationBench extends AsyncDisposable {
   readonly verification: VerificationService
   readonly resync: ResyncService
   readonly pins: PinHasher
+  readonly vault: Vault
   policy: VerificationPolicy
   /** An RFC token of `jsmith` in `acme`, serial `1001`, unless said otherwise. @returns its id. */
   addToken(options?: TokenOptions): Promise<string>
@@ -192,6 +193,7 @@ export async function createVerificationBench(
   const bench: VerificationBench = {
     test,
     pins,
+    vault,
     policy: defaultPolicy,
     verification: new VerificationService({
       storage,

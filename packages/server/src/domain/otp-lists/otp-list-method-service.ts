@@ -1,5 +1,5 @@
 import type { Randomness } from '#custody/randomness.ts'
-import type { Place, Vault } from '#custody/vault.ts'
+import type { Vault } from '#custody/vault.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError, type Fault } from '../errors.ts'
@@ -14,6 +14,7 @@ import {
   faultsOf,
   faultsOfDescription,
   isMethodName,
+  methodKeyPlace,
   type OtpListMethod,
   type OtpListSettings,
 } from './otp-list-method.ts'
@@ -155,11 +156,6 @@ export class OtpListMethodService {
       })
     })
   }
-}
-
-/** Where the key of a method's codes is bound to. */
-export function methodKeyPlace(tenantId: string, name: string): Place {
-  return { tenantId, table: 'otp_list_method', row: name, column: 'sealed_key' }
 }
 
 function methodTarget(name: string): { type: string; id: string } {

@@ -1,3 +1,4 @@
+import type { Place } from '#custody/vault.ts'
 import type { Fault } from '../errors.ts'
 import { characterCount, isStorable } from '../users/name-text.ts'
 
@@ -74,6 +75,11 @@ const descriptionCharactersMax = 255
 
 export function isMethodName(text: string): boolean {
   return namePattern.test(text)
+}
+
+/** Where the key of a method's codes is bound to. */
+export function methodKeyPlace(tenantId: string, name: string): Place {
+  return { tenantId, table: 'otp_list_method', row: name, column: 'sealed_key' }
 }
 
 /** What is wrong with settings as a whole: an update is judged by what it would leave. */

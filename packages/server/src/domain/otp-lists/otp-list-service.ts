@@ -17,7 +17,7 @@ import {
   type OtpList,
   type OtpListWithCodes,
 } from './otp-list.ts'
-import { methodKeyPlace } from './otp-list-method-service.ts'
+import { methodKeyPlace } from './otp-list-method.ts'
 import type { ListConditions, ListPosition } from './otp-list-query-store.ts'
 
 /** A list of another method than this one does not exist. */

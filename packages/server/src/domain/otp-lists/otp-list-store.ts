@@ -23,6 +23,7 @@ export interface RemovedList {
   readonly method: string
   readonly userId: string | null
   readonly status: OtpListStatus
+  readonly lastUsedAtMs: number | null
 }
 
 /** All lists with what is told of their users; conditions name the tenant first. */
@@ -73,6 +74,7 @@ const insert = statement((db, row: OtpListTable) =>
     remaining: row.remaining,
     next_position: row.next_position,
     expires_at: row.expires_at,
+    last_used_at: row.last_used_at,
     created_at: row.created_at,
     updated_at: row.updated_at,
   }),
@@ -104,7 +106,7 @@ const associate = statement(
       .where('expires_at', '>', p.nowMs),
 )
 
-const removed = ['id', 'method', 'user_id', 'status'] as const
+const removed = ['id', 'method', 'user_id', 'status', 'last_used_at'] as const
 
 const remove = statement((db, p: Key & { nowMs: number }) =>
   db
@@ -123,6 +125,18 @@ const removeWaiting = statement((db, p: { tenantId: string; userId: string; meth
     .where('method', '=', p.method)
     .where('status', '=', 'ASSOCIATED')
     .returning(removed),
+)
+
+const removeOtherActive = statement(
+  (db, p: { tenantId: string; userId: string; method: string; id: string }) =>
+    db
+      .deleteFrom('otp_list')
+      .where('tenant_id', '=', p.tenantId)
+      .where('user_id', '=', p.userId)
+      .where('method', '=', p.method)
+      .where('status', '=', 'ACTIVE')
+      .where('id', '<>', p.id)
+      .returning(removed),
 )
 
 const removeOfUser = statement((db, p: { tenantId: string; userId: string }) =>
@@ -217,6 +231,16 @@ export class OtpListStore {
     return this.#withCodes(key.tenantId, await this.#queries.all(removeWaiting, key))
   }
 
+  /** Takes away what was in use until this list came into use, expired or not. */
+  async removeOtherActive(key: {
+    tenantId: string
+    userId: string
+    method: string
+    id: string
+  }): Promise<RemovedList[]> {
+    return this.#withCodes(key.tenantId, await this.#queries.all(removeOtherActive, key))
+  }
+
   /** Takes away all lists of a user, who has two of a method at most, and the failures counted over them. */
   async removeOfUser(tenantId: string, userId: string): Promise<RemovedList[]> {
     await this.forgetFailures(tenantId, userId)
@@ -252,9 +276,15 @@ export class OtpListStore {
     rows: readonly Pick<OtpListTable, (typeof removed)[number]>[],
   ): Promise<RemovedList[]> {
     const lists: RemovedList[] = []
-    for (const { id, method, user_id, status } of rows) {
+    for (const { id, method, user_id, status, last_used_at } of rows) {
       await this.#queries.run(removeCodes, { tenantId, id })
-      lists.push({ id, method, userId: user_id, status: status as OtpListStatus })
+      lists.push({
+        id,
+        method,
+        userId: user_id,
+        status: status as OtpListStatus,
+        lastUsedAtMs: last_used_at,
+      })
     }
     return lists
   }
@@ -276,6 +306,7 @@ function asRow(list: OtpList): OtpListTable {
     remaining: list.remaining,
     next_position: list.nextPosition,
     expires_at: list.expiresAtMs,
+    last_used_at: null,
     created_at: list.createdAtMs,
     updated_at: list.updatedAtMs,
   }

@@ -17,7 +17,7 @@ export interface UserFilter {
 
 /**
  * A user with domain, lock and latest authentication: the user's own mark, or the last use by this user of a token that
- * is still assigned.
+ * is still assigned, or of a list that is still there.
  */
 function viewed(db: Builder) {
   return db
@@ -64,6 +64,13 @@ function viewed(db: Builder) {
         .whereRef('a.user_id', '=', 'u.id')
         .whereRef('f.last_used_by', '=', 'u.id')
         .as('factor_used_at'),
+    )
+    .select(({ selectFrom }) =>
+      selectFrom('otp_list as o')
+        .select(({ fn }) => fn.max('o.last_used_at').as('used_at'))
+        .whereRef('o.tenant_id', '=', 'u.tenant_id')
+        .whereRef('o.user_id', '=', 'u.id')
+        .as('list_used_at'),
     )
 }
 
@@ -171,7 +178,10 @@ function asUser(row: ViewRow, identifiers: readonly Identifier[], nowMs: number)
     createdAtMs: row.created_at,
     updatedAtMs: row.updated_at,
     lastLoginAtMs: row.last_login_at,
-    lastAuthenticatedAtMs: latest(row.last_authenticated_at, row.factor_used_at),
+    lastAuthenticatedAtMs: latest(
+      latest(row.last_authenticated_at, row.factor_used_at),
+      row.list_used_at,
+    ),
   }
 }
 

@@ -261,6 +261,7 @@ export interface UserState {
 
 function toCandidate(row: CandidateRow): TokenCandidate {
   return {
+    kind: 'token',
     tenantId: row.tenant_id,
     tokenId: row.id,
     serial: row.serial,

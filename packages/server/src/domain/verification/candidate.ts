@@ -1,4 +1,5 @@
 import type { HashAlgorithm } from '@countersign/protocol/otp/hotp.ts'
+import type { ListCandidate } from './list-candidate.ts'
 import type { ProductWindows } from './policy.ts'
 
 /** A lock of a user or an assignment. */
@@ -8,9 +9,18 @@ export interface LockState {
   readonly untilMs: number | null
 }
 
-/** A token as one user holds it: everything that decides about a code. */
-export interface TokenCandidate extends ProductWindows {
+/** Whose a candidate is. */
+export interface CandidateOwner {
   readonly tenantId: string
+  readonly userId: string
+  readonly userStatus: string
+  readonly userFailureCount: number
+  readonly userLock: LockState
+}
+
+/** A token as one user holds it: everything that decides about a code. */
+export interface TokenCandidate extends ProductWindows, CandidateOwner {
+  readonly kind: 'token'
   readonly tokenId: string
   readonly serial: string
   readonly type: 'HOTP' | 'TOTP'
@@ -24,7 +34,6 @@ export interface TokenCandidate extends ProductWindows {
   /** -1: no step was accepted yet. */
   readonly lastStep: number
   readonly driftSteps: number
-  readonly userId: string
   readonly assignmentStatus: string
   readonly pinHash: string | null
   readonly failureCount: number
@@ -35,10 +44,10 @@ export interface TokenCandidate extends ProductWindows {
   readonly useCount: number
   readonly priority: number
   readonly createdAtMs: number
-  readonly userStatus: string
-  readonly userFailureCount: number
-  readonly userLock: LockState
 }
+
+/** Something whose code may be tried. */
+export type Candidate = TokenCandidate | ListCandidate
 
 /** A lock that has an end and has reached it is none. */
 export function isLockedAt({ locked, untilMs }: LockState, nowMs: number): boolean {
@@ -47,6 +56,12 @@ export function isLockedAt({ locked, untilMs }: LockState, nowMs: number): boole
 
 export function assignmentLock(candidate: TokenCandidate): LockState {
   return { locked: candidate.assignmentStatus === 'LOCKED', untilMs: candidate.lockedUntilMs }
+}
+
+/** The lock of a candidate itself, its user's apart. */
+export function lockOf(candidate: Candidate): LockState {
+  if (candidate.kind === 'token') return assignmentLock(candidate)
+  return { locked: candidate.lockedUntilMs !== null, untilMs: candidate.lockedUntilMs }
 }
 
 /** Why a token cannot be used at all now, whatever the code; undefined when it can (it may still be locked). */

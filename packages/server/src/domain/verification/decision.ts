@@ -1,21 +1,21 @@
-import type { TokenCandidate } from './candidate.ts'
 import type { Evaluation } from './evaluation.ts'
 import type { Subject } from './subject.ts'
-import type { Verification, VerificationReason } from './verification.ts'
+import type { MatchedCredential, Verification, VerificationReason } from './verification.ts'
 
 /** An outcome without the record that will report it. */
 export type Decision = Omit<Verification, 'auditId'>
 
-export function accepted(candidate: TokenCandidate): Decision {
-  return {
-    result: 'ACCEPTED',
-    reason: undefined,
-    userId: candidate.userId,
-    credential: { tokenId: candidate.tokenId, serial: candidate.serial },
-    retryAfterSeconds: undefined,
-    attemptsLeft: undefined,
-    unusable: undefined,
-  }
+const undecided = {
+  reason: undefined,
+  credential: undefined,
+  retryAfterSeconds: undefined,
+  lockedUntilMs: undefined,
+  attemptsLeft: undefined,
+  unusable: undefined,
+} as const
+
+export function accepted(userId: string, credential: MatchedCredential): Decision {
+  return { ...undecided, result: 'ACCEPTED', userId, credential }
 }
 
 export function rejected(
@@ -24,14 +24,12 @@ export function rejected(
   attemptsLeft: number | undefined,
 ): Decision {
   return {
+    ...undecided,
     result: reason === 'OUT_OF_SYNC' ? 'RESYNC_REQUIRED' : 'REJECTED',
     reason,
     userId,
-    credential: undefined,
-    retryAfterSeconds: undefined,
     attemptsLeft:
       attemptsLeft === undefined || !Number.isFinite(attemptsLeft) ? undefined : attemptsLeft,
-    unusable: undefined,
   }
 }
 
@@ -42,14 +40,13 @@ export function locked(
   nowMs: number,
 ): Decision {
   return {
+    ...undecided,
     result: 'LOCKED',
     reason,
     userId,
-    credential: undefined,
     retryAfterSeconds:
       untilMs === null ? undefined : Math.max(1, Math.ceil((untilMs - nowMs) / 1000)),
-    attemptsLeft: undefined,
-    unusable: undefined,
+    lockedUntilMs: untilMs ?? undefined,
   }
 }
 
@@ -57,13 +54,5 @@ export function noCredential(
   { userId }: Subject,
   { reason, unusable }: Extract<Evaluation, { kind: 'no_credential' }>,
 ): Decision {
-  return {
-    result: 'NO_CREDENTIAL',
-    reason,
-    userId,
-    credential: undefined,
-    retryAfterSeconds: undefined,
-    attemptsLeft: undefined,
-    unusable,
-  }
+  return { ...undecided, result: 'NO_CREDENTIAL', reason, userId, unusable }
 }

@@ -1,11 +1,24 @@
 import { totpStep } from '@countersign/protocol/otp/totp.ts'
-import { assignmentLock, isLockedAt, type TokenCandidate, whyUnusable } from './candidate.ts'
+import {
+  type Candidate,
+  isLockedAt,
+  lockOf,
+  type TokenCandidate,
+  whyUnusable,
+} from './candidate.ts'
+import { isUsedUp, type ListCandidate } from './list-candidate.ts'
+import {
+  type ListFinding,
+  type ListRestriction,
+  searchSpent,
+  searchWindows,
+} from './list-search.ts'
 import { type VerificationPolicy, windowsOf } from './policy.ts'
 import { searchAccepted, searchBeyond, type TokenFinding } from './token-search.ts'
 import type { UnusableReason, VerificationReason } from './verification.ts'
 
-/** Opens a candidate's secret. */
-export type OpenSecret = (candidate: TokenCandidate) => Promise<Uint8Array>
+/** Opens a candidate's secret: a token's own, or the key of a method's lists. */
+export type OpenSecret = (candidate: Candidate) => Promise<Uint8Array>
 
 /** The code as typed for one candidate: PIN and code apart. */
 export interface TypedCode {
@@ -14,10 +27,20 @@ export interface TypedCode {
 }
 
 /** One candidate whose code was computed. */
-export interface Trial {
+export type Trial = TokenTrial | ListTrial
+
+export interface TokenTrial {
+  readonly kind: 'token'
   readonly candidate: TokenCandidate
   readonly finding: TokenFinding
   readonly typed: TypedCode
+}
+
+/** A printed list knows no PIN: that is an assignment's matter, and one that is given is ignored. */
+export interface ListTrial {
+  readonly kind: 'list'
+  readonly candidate: ListCandidate
+  readonly finding: ListFinding
 }
 
 /** What the computation says, before anything is spent or counted. */
@@ -35,7 +58,6 @@ export type Evaluation =
   | {
       readonly kind: 'matched'
       readonly trial: Trial
-      readonly position: number
       readonly tried: readonly Trial[]
     }
   | { readonly kind: 'unmatched'; readonly tried: readonly Trial[] }
@@ -45,6 +67,7 @@ export interface Attempt {
   readonly code: string | undefined
   readonly pin: string | undefined
   readonly pinMayLead: boolean
+  readonly list: ListRestriction
   readonly nowMs: number
 }
 
@@ -53,7 +76,7 @@ const impossibleCode = ''
 
 /** Rules 1 to 3 of platform.md, section 4, for candidates of one user in their order of trial. */
 export async function evaluate(
-  candidates: readonly TokenCandidate[],
+  candidates: readonly Candidate[],
   attempt: Attempt,
   policy: VerificationPolicy,
   openSecret: OpenSecret,
@@ -63,9 +86,11 @@ export async function evaluate(
   if (first.userStatus !== 'ACTIVE') return { kind: 'no_credential', reason: 'USER_DISABLED' }
 
   const { nowMs } = attempt
-  const usable = candidates.filter((candidate) => whyUnusable(candidate, nowMs) === undefined)
+  const usable = candidates.filter(
+    (candidate) => candidate.kind === 'list' || whyUnusable(candidate, nowMs) === undefined,
+  )
   if (usable.length === 0) {
-    const unusable = whyUnusable(first, nowMs)
+    const unusable = first.kind === 'token' ? whyUnusable(first, nowMs) : undefined
     return {
       kind: 'no_credential',
       reason: 'NO_USABLE_CREDENTIAL',
@@ -75,7 +100,7 @@ export async function evaluate(
   if (isLockedAt(first.userLock, nowMs)) {
     return { kind: 'locked', reason: 'USER_LOCKED', untilMs: first.userLock.untilMs }
   }
-  const open = usable.filter((candidate) => !isLockedAt(assignmentLock(candidate), nowMs))
+  const open = usable.filter((candidate) => !isLockedAt(lockOf(candidate), nowMs))
   if (open.length === 0) {
     return { kind: 'locked', reason: 'CREDENTIAL_LOCKED', untilMs: earliestEnd(usable) }
   }
@@ -83,35 +108,65 @@ export async function evaluate(
 }
 
 async function tryAll(
-  candidates: readonly TokenCandidate[],
+  candidates: readonly Candidate[],
   attempt: Attempt,
   policy: VerificationPolicy,
   openSecret: OpenSecret,
 ): Promise<Evaluation> {
-  const tried: Trial[] = []
-  const secrets: Uint8Array[] = []
+  const opened: { trial: Trial; secret: Uint8Array }[] = []
   for (const candidate of candidates) {
     const secret = await openSecret(candidate)
-    const typed = splitTyped(candidate, attempt)
-    const windows = windowsOf(candidate.type, candidate, policy)
-    const finding = searchAccepted(candidate, secret, typed.code, windows, attempt.nowMs)
-    tried.push({ candidate, finding, typed })
-    secrets.push(secret)
+    opened.push({ trial: tryCandidate(candidate, secret, attempt, policy), secret })
   }
+  const tried = opened.map(({ trial }) => trial)
   const match = tried.find(({ finding }) => finding.kind === 'match')
-  if (match?.finding.position !== undefined) {
-    return { kind: 'matched', trial: match, position: match.finding.position, tried }
+  if (match !== undefined) return { kind: 'matched', trial: match, tried }
+
+  const beyond = opened
+    .map(({ trial, secret }) => lookBeyond(trial, secret, attempt, policy))
+    // A list that is used up can be found again, but it cannot be missed.
+    .filter((trial) => trial.kind === 'token' || !isSpentInVain(trial))
+  if (beyond.length > 0) return { kind: 'unmatched', tried: beyond }
+  return { kind: 'no_credential', reason: 'NO_USABLE_CREDENTIAL', unusable: 'used_up' }
+}
+
+function tryCandidate(
+  candidate: Candidate,
+  secret: Uint8Array,
+  attempt: Attempt,
+  policy: VerificationPolicy,
+): Trial {
+  if (candidate.kind === 'list') {
+    const code = attempt.code ?? impossibleCode
+    const finding = searchWindows(candidate, secret, code, attempt.list)
+    return { kind: 'list', candidate, finding }
   }
-  const beyond = tried.map(({ candidate, finding, typed }, index) => {
-    const windows = windowsOf(candidate.type, candidate, policy)
-    const secret = secrets[index] ?? new Uint8Array()
-    return {
-      candidate,
-      typed,
-      finding: searchBeyond(candidate, secret, typed.code, windows, finding),
-    }
-  })
-  return { kind: 'unmatched', tried: beyond }
+  const typed = splitTyped(candidate, attempt)
+  const windows = windowsOf(candidate.type, candidate, policy)
+  const finding = searchAccepted(candidate, secret, typed.code, windows, attempt.nowMs)
+  return { kind: 'token', candidate, finding, typed }
+}
+
+/** Nothing matched: was the code spent, or is it further on? */
+function lookBeyond(
+  trial: Trial,
+  secret: Uint8Array,
+  { code = impossibleCode, list }: Attempt,
+  policy: VerificationPolicy,
+): Trial {
+  if (trial.kind === 'list') {
+    return { ...trial, finding: searchSpent(trial.candidate, secret, code, list) }
+  }
+  const { candidate, typed } = trial
+  const windows = windowsOf(candidate.type, candidate, policy)
+  return {
+    ...trial,
+    finding: searchBeyond(candidate, secret, typed.code, windows, trial.finding),
+  }
+}
+
+function isSpentInVain({ candidate, finding }: ListTrial): boolean {
+  return finding.kind === 'none' && isUsedUp(candidate)
 }
 
 /** With `pinMayLead`, what stands before the token's digits is the PIN. */
@@ -122,7 +177,7 @@ function splitTyped(candidate: TokenCandidate, { code, pin, pinMayLead }: Attemp
   return { code: code.slice(cut), pin: code.slice(0, cut) }
 }
 
-function earliestEnd(candidates: readonly TokenCandidate[]): number | null {
+function earliestEnd(candidates: readonly Candidate[]): number | null {
   let earliest: number | null = null
   for (const { lockedUntilMs } of candidates) {
     if (lockedUntilMs !== null && (earliest === null || lockedUntilMs < earliest))

@@ -1,6 +1,6 @@
 import { normaliseCode } from '@countersign/protocol/otp/code.ts'
 import { digitsMin } from '@countersign/protocol/otp/hotp.ts'
-import type { Evaluation, Trial } from './evaluation.ts'
+import type { Evaluation, TokenTrial, Trial } from './evaluation.ts'
 import type { VerificationRequest } from './verification.ts'
 
 /** The one PIN that was computed: against which hash, and whether it fits. */
@@ -20,19 +20,26 @@ export function mayCarryPin({ pin, pinMayLead, code }: VerificationRequest): boo
 }
 
 /** The candidate whose PIN matters: the one that matches, else the one that would after synchronisation. */
-export function pinTarget(evaluation: Evaluation): Trial | undefined {
-  if (evaluation.kind === 'matched') return evaluation.trial
+export function pinTarget(evaluation: Evaluation): TokenTrial | undefined {
+  if (evaluation.kind === 'matched') {
+    return evaluation.trial.kind === 'token' ? evaluation.trial : undefined
+  }
   if (evaluation.kind !== 'unmatched') return undefined
-  return evaluation.tried.find(({ finding }) => finding.kind === 'hint')
+  return tokenTrials(evaluation.tried).find(({ finding }) => finding.kind === 'hint')
 }
 
 export function anyLeadingPin(evaluation: Evaluation): string | undefined {
   if (evaluation.kind !== 'unmatched' && evaluation.kind !== 'matched') return undefined
-  return evaluation.tried.find(({ typed }) => typed.pin !== undefined)?.typed.pin
+  return tokenTrials(evaluation.tried).find(({ typed }) => typed.pin !== undefined)?.typed.pin
+}
+
+/** Printed lists have no PIN. */
+function tokenTrials(tried: readonly Trial[]): TokenTrial[] {
+  return tried.filter((trial) => trial.kind === 'token')
 }
 
 export function pinState(
-  target: Trial | undefined,
+  target: TokenTrial | undefined,
   verdict: PinVerdict | undefined,
 ): 'fits' | 'wrong' | typeof lookAgain {
   if (target === undefined || target.candidate.pinHash === null) return 'fits'

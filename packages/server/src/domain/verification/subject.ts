@@ -1,13 +1,22 @@
 import type { Stores } from '../storage.ts'
 import { isUserId } from '../users/name-text.ts'
 import type { UserReference } from '../users/user-resolver.ts'
-import { inOrderOfTrial, type TokenCandidate } from './candidate.ts'
+import { type Candidate, inOrderOfTrial, type TokenCandidate } from './candidate.ts'
+import type { ListCandidate } from './list-candidate.ts'
+import type { ListRestriction } from './list-search.ts'
 import type {
   TokenReference,
   UnusableReason,
   VerificationReason,
   VerificationRequest,
 } from './verification.ts'
+
+const allMethods: readonly string[] = ['token', 'list']
+
+/** The method of a request that names the lists of one kind. */
+export function listMethod(name: string): string {
+  return `list:${name}`
+}
 
 /** Nobody has it: a search for it costs what a search for a user without tokens costs. */
 const nobody = ''
@@ -16,31 +25,31 @@ const nobody = ''
 export interface Subject {
   readonly userId: string | undefined
   /** In order of trial. */
-  readonly candidates: readonly TokenCandidate[]
+  readonly candidates: readonly Candidate[]
   /** Set when there is nothing to try. */
   readonly missing:
     | { readonly reason: VerificationReason; readonly unusable?: UnusableReason }
     | undefined
 }
 
-/** Finds the user and the tokens that a request may be about, in at most three reads. */
+/** Finds the user and what a request may be about, in at most four reads. */
 export async function findSubject(
   stores: Stores,
   tenantId: string,
   request: VerificationRequest,
+  nowMs: number,
 ): Promise<Subject> {
-  if (!triesTokens(request.methods)) return absent(undefined, 'NO_USABLE_CREDENTIAL')
-  if (request.user !== undefined) {
-    const userId = await findUserId(stores, tenantId, request.user)
-    return findOfUser(stores, tenantId, userId, request.token)
+  const methods = request.methods ?? allMethods
+  const { user, token } = request
+  if (token !== undefined) {
+    // A token that is named is all there is to try.
+    if (!methods.includes('token')) return absent(undefined, 'NO_USABLE_CREDENTIAL')
+    if (user === undefined) return findOwned(stores, tenantId, token)
+    return findNamed(stores, tenantId, await findUserId(stores, tenantId, user), token)
   }
-  return request.token === undefined
-    ? absent(undefined, 'USER_UNKNOWN')
-    : findOwned(stores, tenantId, request.token)
-}
-
-function triesTokens(methods: readonly string[] | undefined): boolean {
-  return methods === undefined || methods.includes('token')
+  if (user === undefined) return absent(undefined, 'USER_UNKNOWN')
+  const userId = await findUserId(stores, tenantId, user)
+  return findOfUser(stores, tenantId, userId, { methods, restriction: request.list, nowMs })
 }
 
 /** An id needs no search of its own: what it holds, or the user's state, tells whether there is such a user. */
@@ -53,26 +62,78 @@ async function findUserId(
   return stores.userResolver.findUserId(tenantId, user)
 }
 
+/** Everything of the user that the methods name, in their order. */
 async function findOfUser(
   stores: Stores,
   tenantId: string,
   userId: string | undefined,
-  token: TokenReference | undefined,
+  search: {
+    methods: readonly string[]
+    restriction: ListRestriction | undefined
+    nowMs: number
+  },
+): Promise<Subject> {
+  const { methods, restriction, nowMs } = search
+  const holder = userId ?? nobody
+  const [tokens, lists] = await Promise.all([
+    methods.includes('token') ? stores.candidates.listHeldBy(tenantId, holder) : [],
+    methods.some((method) => method !== 'token')
+      ? stores.listCandidates.listHeldBy(tenantId, holder, nowMs)
+      : [],
+  ])
+  const ofRequest = lists.filter((candidate) => hasList(candidate, restriction?.id))
+  const candidates = inOrderOfMethods(methods, inOrderOfTrial(tokens), ofRequest)
+  if (candidates.length > 0 && userId !== undefined)
+    return { userId, candidates, missing: undefined }
+  return whyNothing(stores, tenantId, userId)
+}
+
+/** The one token that is named, if the user holds it. */
+async function findNamed(
+  stores: Stores,
+  tenantId: string,
+  userId: string | undefined,
+  token: TokenReference,
 ): Promise<Subject> {
   const held = inOrderOfTrial(await stores.candidates.listHeldBy(tenantId, userId ?? nobody))
   if (held.length === 0 || userId === undefined) {
-    const state = await stores.candidates.findUserState(tenantId, userId ?? nobody)
-    if (state === undefined || userId === undefined) return absent(undefined, 'USER_UNKNOWN')
-    if (state.status !== 'ACTIVE') return absent(userId, 'USER_DISABLED')
-    return absent(userId, 'NO_USABLE_CREDENTIAL', token === undefined ? undefined : 'not_assigned')
+    return whyNothing(stores, tenantId, userId, 'not_assigned')
   }
-  if (token === undefined) return { userId, candidates: held, missing: undefined }
-
   const tokenId = await findTokenId(stores, tenantId, token)
   const named = held.filter((candidate) => candidate.tokenId === tokenId)
   return named.length === 0
     ? absent(userId, 'NO_USABLE_CREDENTIAL', 'not_assigned')
     : { userId, candidates: named, missing: undefined }
+}
+
+async function whyNothing(
+  stores: Stores,
+  tenantId: string,
+  userId: string | undefined,
+  unusable?: UnusableReason,
+): Promise<Subject> {
+  const state = await stores.candidates.findUserState(tenantId, userId ?? nobody)
+  if (state === undefined || userId === undefined) return absent(undefined, 'USER_UNKNOWN')
+  if (state.status !== 'ACTIVE') return absent(userId, 'USER_DISABLED')
+  return absent(userId, 'NO_USABLE_CREDENTIAL', unusable)
+}
+
+function hasList({ active, waiting }: ListCandidate, id: string | undefined): boolean {
+  return id === undefined || active?.id === id || waiting?.id === id
+}
+
+/** A candidate that several methods name comes where the first of them has it. */
+function inOrderOfMethods(
+  methods: readonly string[],
+  tokens: readonly TokenCandidate[],
+  lists: readonly ListCandidate[],
+): Candidate[] {
+  const named = methods.flatMap((method): readonly Candidate[] => {
+    if (method === 'token') return tokens
+    if (method === 'list') return lists
+    return lists.filter((candidate) => method === listMethod(candidate.method))
+  })
+  return [...new Set(named)]
 }
 
 async function findOwned(

@@ -3,16 +3,20 @@ import { normaliseCode } from '@countersign/protocol/otp/code.ts'
 import { type PinHasher, PinQueueFullError } from '#custody/pin-hasher.ts'
 import { sha256Hex } from '#custody/secrets.ts'
 import type { Vault } from '#custody/vault.ts'
-import type { Caller } from '../callers/caller.ts'
+import type { Caller, SurfaceName } from '../callers/caller.ts'
+import type { Scope } from '../callers/scopes.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
+import { listTarget } from '../otp-lists/otp-list.ts'
+import { methodKeyPlace } from '../otp-lists/otp-list-method.ts'
 import type { Storage, Stores } from '../storage.ts'
 import type { UserReference } from '../users/user-resolver.ts'
-import { assignmentLock, isLockedAt, type TokenCandidate } from './candidate.ts'
-import { accepted, type Decision, locked, noCredential, rejected } from './decision.ts'
+import { accept } from './acceptance.ts'
+import type { Candidate } from './candidate.ts'
+import { type Decision, locked, noCredential } from './decision.ts'
 import { describeContext, describeMatch, describeTrials } from './decision-detail.ts'
 import { computeDecoy } from './decoy.ts'
-import { type Attempt, currentStep, type Evaluation, evaluate, type Trial } from './evaluation.ts'
+import { type Attempt, type Evaluation, evaluate, type Trial } from './evaluation.ts'
 import {
   anyLeadingPin,
   lookAgain,
@@ -22,6 +26,8 @@ import {
   pinTarget,
 } from './pin-check.ts'
 import type { VerificationPolicy } from './policy.ts'
+import { refuse } from './refusal.ts'
+import type { Scene } from './scene.ts'
 import { findSubject, type Subject } from './subject.ts'
 import type {
   Verification,
@@ -103,7 +109,7 @@ export class VerificationService {
     nowMs: number,
   ): Promise<PinVerdict | undefined> {
     if (!mayCarryPin(request)) return undefined
-    const { candidates } = await findSubject(this.#storage.read, tenantId, request)
+    const { candidates } = await findSubject(this.#storage.read, tenantId, request, nowMs)
     const evaluation = await evaluate(
       candidates,
       attemptOf(request, nowMs),
@@ -137,7 +143,7 @@ export class VerificationService {
     },
   ): Promise<Verification | typeof lookAgain> {
     const { tenantId, request, policy, nowMs, verdict } = context
-    const subject = await findSubject(stores, tenantId, request)
+    const subject = await findSubject(stores, tenantId, request, nowMs)
     const evaluation = await this.#evaluateSubject(subject, request, policy, nowMs)
     const target = pinTarget(evaluation)
     const pin = pinState(target, verdict)
@@ -154,12 +160,19 @@ export class VerificationService {
           locked(subject, evaluation.reason, evaluation.untilMs, nowMs),
           [],
         )
-      case 'matched':
-        return pin === 'wrong'
-          ? this.#refuse(scene, evaluation.tried, 'WRONG_PIN')
-          : this.#accept(scene, evaluation)
-      case 'unmatched':
-        return this.#refuse(scene, evaluation.tried, reasonOf(evaluation.tried, target, pin))
+      case 'matched': {
+        const { tried } = evaluation
+        const isWrong = pin === 'wrong'
+        const decision = await (isWrong
+          ? refuse(scene, tried, 'WRONG_PIN')
+          : accept(scene, evaluation))
+        return this.#record(scene, decision, tried)
+      }
+      case 'unmatched': {
+        const { tried } = evaluation
+        const decision = await refuse(scene, tried, reasonOf(tried, target, pin))
+        return this.#record(scene, decision, tried)
+      }
     }
   }
 
@@ -173,113 +186,16 @@ export class VerificationService {
       subject.missing === undefined
         ? await evaluate(subject.candidates, attemptOf(request, nowMs), policy, this.#openSecret)
         : { kind: 'no_credential', ...subject.missing }
-    if (evaluation.kind === 'no_credential') computeDecoy(policy, nowMs)
+    if (evaluation.kind === 'no_credential') computeDecoy(request.methods, policy, nowMs)
     return evaluation
-  }
-
-  async #accept(
-    scene: Scene,
-    evaluation: Extract<Evaluation, { kind: 'matched' }>,
-  ): Promise<Verification> {
-    const { stores, tenantId, nowMs, request } = scene
-    const { trial, position, tried } = evaluation
-    const { candidate } = trial
-    const limited = candidate.usageLimit > 0
-    if (limited && !(await stores.spending.claimUse(candidate, nowMs))) {
-      return this.#record(
-        scene,
-        rejected(candidate.userId, 'NO_USABLE_CREDENTIAL', undefined),
-        tried,
-      )
-    }
-    const step = currentStep(candidate, nowMs)
-    if (!(await stores.spending.spend(candidate, position, nowMs, step))) {
-      if (limited) await stores.spending.returnUse(candidate)
-      return this.#record(scene, await whyNotSpent(scene, candidate), tried)
-    }
-    if (candidate.failureCount > 0 || candidate.assignmentStatus === 'LOCKED') {
-      await stores.failures.clearAssignmentFailures(candidate, nowMs)
-    }
-    if (candidate.userFailureCount > 0 || candidate.userLock.locked) {
-      await stores.failures.clearUserFailures(tenantId, candidate.userId, nowMs)
-    }
-    if (request.isLogon === true)
-      await stores.failures.setLastLogin(tenantId, candidate.userId, nowMs)
-    return this.#record(scene, accepted(candidate), tried)
-  }
-
-  /** Counts one failure for each candidate tried and for the user; locks where the limit is reached. */
-  async #refuse(
-    scene: Scene,
-    tried: readonly Trial[],
-    reason: VerificationReason,
-  ): Promise<Verification> {
-    const { stores, caller, tenantId, policy, nowMs } = scene
-    const { lockout } = policy
-    let attemptsLeft = Number.POSITIVE_INFINITY
-    let countedAny = false
-    for (const { candidate } of inLockOrder(tried)) {
-      const limit = { failuresMax: lockout.tokenMaxFailures, lockSeconds: lockout.tokenLockSeconds }
-      const count = await stores.failures.failAssignment(candidate, nowMs, limit)
-      if (count === undefined) continue
-      countedAny = true
-      attemptsLeft = Math.min(
-        attemptsLeft,
-        Math.max(0, lockout.tokenMaxFailures - count.failureCount),
-      )
-      if (count.lockedNow) {
-        await stores.journal.append(caller, tenantId, {
-          action: 'otp-token.locked',
-          target: { type: 'otp-token', id: candidate.tokenId },
-          userId: candidate.userId,
-          detail: {
-            reason: 'FAILURES',
-            failureCount: count.failureCount,
-            lockedUntil: count.lockedUntilMs,
-          },
-        })
-      }
-    }
-    const [first] = tried
-    const userId = first?.candidate.userId
-    if (userId === undefined) throw new Error('A refusal without a candidate.')
-    if (!countedAny) {
-      // Others used up the attempts in the same moment: nothing is told about the code any more.
-      return this.#record(scene, await whyNotSpent(scene, first?.candidate), tried)
-    }
-    const limit = { failuresMax: lockout.userMaxFailures, lockSeconds: lockout.userLockSeconds }
-    const count = await stores.failures.failUser(tenantId, userId, nowMs, limit)
-    if (count === undefined)
-      return this.#record(scene, await whyNotSpent(scene, first?.candidate), tried)
-    if (lockout.userMaxFailures > 0) {
-      attemptsLeft = Math.min(
-        attemptsLeft,
-        Math.max(0, lockout.userMaxFailures - count.failureCount),
-      )
-    }
-    if (count.lockedNow) {
-      await stores.journal.append(caller, tenantId, {
-        action: 'user.locked',
-        target: { type: 'user', id: userId },
-        userId,
-        detail: {
-          reason: 'FAILURES',
-          failureCount: count.failureCount,
-          lockedUntil: count.lockedUntilMs,
-        },
-      })
-    }
-    return this.#record(scene, rejected(userId, reason, attemptsLeft), tried)
   }
 
   async #record(scene: Scene, decision: Decision, tried: readonly Trial[]): Promise<Verification> {
     const { stores, caller, tenantId, request } = scene
-    const tokenId =
-      decision.credential?.tokenId ?? (tried.length === 1 ? tried[0]?.candidate.tokenId : undefined)
     const auditId = await stores.journal.append(caller, tenantId, {
       action: 'verification.attempted',
       outcome: decision.result === 'ACCEPTED' ? 'SUCCESS' : 'FAILURE',
-      target: tokenId === undefined ? null : { type: 'otp-token', id: tokenId },
+      target: targetOf(decision, tried),
       userId: decision.userId ?? null,
       detail: {
         ...describeContext(request.context),
@@ -296,43 +212,51 @@ export class VerificationService {
     return { ...decision, auditId }
   }
 
-  readonly #openSecret = (candidate: TokenCandidate): Promise<Uint8Array> =>
-    this.#vault.open(
-      {
-        tenantId: candidate.tenantId,
-        table: 'otp_token',
-        row: candidate.tokenId,
-        column: 'sealed_secret',
-      },
-      candidate.sealedSecret,
+  readonly #openSecret = (candidate: Candidate): Promise<Uint8Array> => {
+    const { tenantId } = candidate
+    if (candidate.kind === 'list') {
+      return this.#vault.open(methodKeyPlace(tenantId, candidate.method), candidate.sealedKey)
+    }
+    const { tokenId: row, sealedSecret } = candidate
+    return this.#vault.open(
+      { tenantId, table: 'otp_token', row, column: 'sealed_secret' },
+      sealedSecret,
     )
-}
-
-interface Scene {
-  readonly stores: Stores
-  readonly caller: Caller
-  readonly tenantId: string
-  readonly request: VerificationRequest
-  readonly policy: VerificationPolicy
-  readonly nowMs: number
-  readonly subject: Subject
+  }
 }
 
 function describeSearch(
   { credential }: Decision,
   tried: readonly Trial[],
 ): { [name: string]: JsonValue } {
-  const match = tried.find(({ candidate }) => candidate.tokenId === credential?.tokenId)
+  const match = credential && tried.find(({ finding }) => finding.kind === 'match')
   if (match !== undefined) return { match: describeMatch(match) }
   return tried.length === 0 ? {} : { tried: describeTrials(tried) }
 }
 
-/** @throws DomainError `forbidden`; `tenant_not_found`. */
-function requireVerifier(caller: Caller, tenantId: string): void {
-  caller.requireIn(
-    tenantId,
-    caller.surface === 'dualshield' ? 'dualshield:authentication' : 'verify',
-  )
+/** What accepted the code, or the only thing that was tried. */
+function targetOf(
+  { credential }: Decision,
+  tried: readonly Trial[],
+): { type: string; id: string } | null {
+  if (credential?.kind === 'TOKEN') return { type: 'otp-token', id: credential.tokenId }
+  if (credential?.kind === 'LIST') return listTarget(credential.listId)
+  const [only] = tried
+  if (only === undefined || tried.length > 1) return null
+  if (only.kind === 'token') return { type: 'otp-token', id: only.candidate.tokenId }
+  const { active, waiting } = only.candidate
+  const list = only.finding.list ?? active ?? waiting
+  return list === undefined ? null : listTarget(list.id)
+}
+
+const verifierScopes: Partial<Record<SurfaceName, Scope>> = {
+  dualshield: 'dualshield:authentication',
+  'otp-server': 'otp-server:verify',
+}
+
+/** The right to have codes checked. @throws DomainError `forbidden`; `tenant_not_found`. */
+export function requireVerifier(caller: Caller, tenantId: string): void {
+  caller.requireIn(tenantId, verifierScopes[caller.surface] ?? 'verify')
 }
 
 function attemptOf(request: VerificationRequest, nowMs: number): Attempt {
@@ -340,6 +264,7 @@ function attemptOf(request: VerificationRequest, nowMs: number): Attempt {
     code: normaliseCode(request.code),
     pin: request.pin,
     pinMayLead: request.pinMayLead === true,
+    list: request.list ?? {},
     nowMs,
   }
 }
@@ -351,25 +276,6 @@ function reasonOf(
 ): VerificationReason {
   if (hinted !== undefined && pin === 'fits') return 'OUT_OF_SYNC'
   return tried.some(({ finding }) => finding.kind === 'replayed') ? 'REPLAYED' : 'WRONG_CODE'
-}
-
-/** Somebody else was faster: with the same code, or with enough wrong ones to lock. */
-async function whyNotSpent(scene: Scene, candidate: TokenCandidate | undefined): Promise<Decision> {
-  const { stores, tenantId, nowMs, subject } = scene
-  const now =
-    candidate === undefined ? undefined : await stores.candidates.findHeld(tenantId, candidate)
-  if (now !== undefined && isLockedAt(now.userLock, nowMs)) {
-    return locked(subject, 'USER_LOCKED', now.userLock.untilMs, nowMs)
-  }
-  if (now !== undefined && isLockedAt(assignmentLock(now), nowMs)) {
-    return locked(subject, 'CREDENTIAL_LOCKED', now.lockedUntilMs, nowMs)
-  }
-  return rejected(subject.userId, 'REPLAYED', undefined)
-}
-
-/** The order in which rows are written, the same for all, so that no two attempts wait for each other. */
-function inLockOrder(tried: readonly Trial[]): Trial[] {
-  return tried.toSorted((one, other) => (one.candidate.tokenId < other.candidate.tokenId ? -1 : 1))
 }
 
 function hashOfName(user: UserReference): string {

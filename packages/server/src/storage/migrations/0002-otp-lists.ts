@@ -26,7 +26,7 @@ export function otpLists(types: ColumnTypes): string[] {
       tenant_id ${text} not null, id ${text} not null, method ${text} not null, status ${text} not null,
       user_id ${text}, size ${integer} not null, otp_length ${integer} not null, otp_alphabet ${text} not null,
       ask_order ${text} not null, index_format ${text} not null, index_block_size ${integer} not null,
-      remaining ${integer} not null, next_position ${integer}, expires_at ${integer},
+      remaining ${integer} not null, next_position ${integer}, expires_at ${integer}, last_used_at ${integer},
       created_at ${integer} not null, updated_at ${integer} not null,
       primary key (tenant_id, id)`,
     ),

@@ -51,6 +51,7 @@ export interface OtpListTable {
   /** Which code is asked for next, from 1; null when used up. */
   next_position: number | null
   expires_at: number | null
+  last_used_at: number | null
   created_at: number
   updated_at: number
 }

@@ -48,6 +48,8 @@ export const authListTokens: Endpoint<'authListTokens'> = async ({ core, caller,
 type Subject = Required<Pick<VerificationRequest, 'user'>> & Pick<VerificationRequest, 'token'>
 
 const listedTokensMax = 1_000
+/** DualShield's answer names a token: a code of a printed list would be spent without being accepted. */
+const tokensOnly: readonly string[] = ['token']
 /** Longest text of the agent that goes to the journal. */
 const contextLengthMax = 255
 
@@ -64,6 +66,7 @@ async function verify(agent: Agent, body: Schemas['AuthVerifyRequest'], isLogon:
     code: otp,
     ...(pin === undefined ? {} : { pin }),
     pinMayLead: true,
+    methods: tokensOnly,
     isLogon,
     ...(context === undefined ? {} : { context }),
   }
@@ -73,7 +76,7 @@ async function verify(agent: Agent, body: Schemas['AuthVerifyRequest'], isLogon:
     ...attempt,
     ...subject,
   })
-  const accepted = outcome.credential?.tokenId
+  const accepted = outcome.credential?.kind === 'TOKEN' ? outcome.credential.tokenId : undefined
   if (outcome.result !== 'ACCEPTED' || accepted === undefined) {
     if (plain !== undefined) await requireSubject(agent, body, outcome)
     return answerTo(outcome, subject.token !== undefined)
@@ -205,6 +208,8 @@ function unusableAnswer(unusable: Verification['unusable']) {
     case 'expired':
     case 'usage_limit_reached':
       return wireErrors.assignment_not_active
+    // Of printed lists, which this surface does not try.
+    case 'used_up':
     case undefined:
       return decisions.incorrectCredentials
   }

@@ -1,5 +1,5 @@
 import type { Caller } from '#domain/callers/caller.ts'
-import type { Verification } from '#domain/verification/verification.ts'
+import type { MatchedCredential, Verification } from '#domain/verification/verification.ts'
 import type { Schemas } from './contract.gen.ts'
 import type { Endpoint } from './endpoint.ts'
 import { noStore } from './wire.ts'
@@ -22,7 +22,7 @@ function visibleTo(caller: Caller, outcome: Verification): Schemas['VerifyResult
     ...(credential === undefined
       ? {}
       : {
-          credential: { kind: 'TOKEN' as const, id: credential.tokenId, serial: credential.serial },
+          credential: credentialOf(credential),
         }),
     auditId,
   }
@@ -38,4 +38,12 @@ function visibleTo(caller: Caller, outcome: Verification): Schemas['VerifyResult
   }
   const result = outcome.result === 'NO_CREDENTIAL' ? 'REJECTED' : outcome.result
   return { result, ...(result === 'ACCEPTED' && userId !== undefined ? { userId } : {}), ...told }
+}
+
+function credentialOf(credential: MatchedCredential): Schemas['MatchedCredential'] {
+  if (credential.kind === 'TOKEN') {
+    return { kind: 'TOKEN', id: credential.tokenId, serial: credential.serial }
+  }
+  const { listId: id, method, index, remaining, renew } = credential
+  return { kind: 'LIST', id, method, index, remaining, renew }
 }

@@ -1,0 +1,41 @@
+import type { JsonValue } from '@countersign/protocol/encoding/jcs.ts'
+import type { Stores } from '../storage.ts'
+import type { EventData } from '../webhooks/event-store.ts'
+import type { OtpList } from './otp-list.ts'
+
+/** Reports a list to webhooks, in the running transaction; the list is read only if somebody wants to hear of it. */
+export async function reportList(
+  stores: Stores,
+  type: 'otp-list.activated' | 'otp-list.renew-due',
+  { tenantId }: { tenantId: string },
+  listId: string,
+  nowMs: number,
+): Promise<void> {
+  await stores.events.append(tenantId, {
+    type,
+    async data(): Promise<EventData> {
+      const list = await stores.otpLists.find(tenantId, listId, nowMs)
+      return { list: list === undefined ? { id: listId } : nativeForm(list) }
+    },
+  })
+}
+
+/** As the platform API answers it. */
+function nativeForm(list: OtpList): JsonValue {
+  return {
+    id: list.id,
+    method: list.method,
+    status: list.status,
+    userId: list.userId,
+    size: list.size,
+    remaining: list.remaining,
+    nextIndex: list.nextIndex,
+    expiresAt: instant(list.expiresAtMs),
+    createdAt: instant(list.createdAtMs),
+    updatedAt: instant(list.updatedAtMs),
+  }
+}
+
+function instant(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString()
+}
