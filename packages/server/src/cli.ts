@@ -5,6 +5,7 @@ import type { RestoreOptions } from './commands/backup/restore.ts'
 import type { CopyOptions } from './commands/copy.ts'
 import { exitCodeHelp, exitCodes, failureOf } from './commands/failure.ts'
 import type { OtpOptions } from './commands/otp.ts'
+import type { OtpListPrintOptions } from './commands/otp-list/print.ts'
 import type { RewrapOptions } from './commands/rewrap/rewrap.ts'
 import { Terminal } from './commands/terminal.ts'
 import type { TokenImportOptions } from './commands/token-import.ts'
@@ -131,6 +132,33 @@ command(token, 'import', 'import a seed file: PSKC, DualShield XML or CSV')
   .action(
     run<TokenImportOptions>(async (terminal, options, [file = '']) =>
       (await import('./commands/token-import.ts')).tokenImport(terminal, file, options),
+    ),
+  )
+
+const otpList = program.command('otp-list').description('printed lists of one-time passwords')
+
+command(otpList, 'print', 'make lists through the API of a running server and write their sheets')
+  .requiredOption('--tenant <id>')
+  .requiredOption('--method <name>', 'the list method')
+  .requiredOption('--secret-file <file>', 'secret of a service account with tenant:write')
+  .option('--url <origin>', 'of the server', 'http://127.0.0.1:8080')
+  .option('--count <n>', 'how many lists', '1')
+  .option('--to <folder>', 'a new folder for the sheets, readable by you alone')
+  .option('--output <->', '"-": one document to standard output, which must not be a terminal')
+  .option('--form <form>', 'pdf, html or csv', 'pdf')
+  .option('--paper <paper>', 'a4 or letter', 'a4')
+  .option('--title <text>', 'heading; default: the name of the tenant')
+  .option('--notice-file <file>', 'a text that is printed above the codes')
+  .option('--expires-at <time>', 'such as 2027-01-31T00:00:00Z; default: as the method says')
+  .option('--max-age <seconds>')
+  .option('--sheets-per-file <n>', 'at most 100', '100')
+  .addHelpText(
+    'after',
+    '\nlists.csv in the folder says which sheet is in which file. Lists of an interrupted run whose codes nobody has are named,\nand are in unprinted.csv.\n',
+  )
+  .action(
+    run<OtpListPrintOptions>(async (terminal, options) =>
+      (await import('./commands/otp-list/print.ts')).otpListPrint(terminal, options),
     ),
   )
 
