@@ -59,6 +59,8 @@ export class BodyReader {
       throw new RequestRefused({ kind: 'payload_too_large', bytesMax })
     }
     const contentType = headers['content-type']
+    // What is not there needs no type, and clients name one all the same.
+    if (!this.#required && !hasBody(headers)) return
     const isRefused = this.#find(contentType) === undefined
     if (isRefused && (contentType !== undefined || hasBody(headers))) {
       throw new RequestRefused({ kind: 'unsupported_media_type', supported: this.#supported })

@@ -134,7 +134,7 @@ export class ContractChecker {
     for (const [name, { schema, required }] of Object.entries(response.headers)) {
       const value = headerOf(exchange, name)
       if (value === undefined) {
-        if (required || expectedHeaders.includes(name.toLowerCase())) {
+        if (required || isExpected(name.toLowerCase(), response)) {
           throw broken(exchange, `header ${name} is missing`)
         }
       } else if (schema !== undefined) {
@@ -190,6 +190,12 @@ function readXml(exchange: Exchange, contract: Contract, schema: Schema): unknow
   } catch (error) {
     throw broken(exchange, String(error))
   }
+}
+
+/** A success may have something to wait for, or not. */
+function isExpected(name: string, { status }: Response): boolean {
+  if (name === 'retry-after' && status !== 'default' && status < 300) return false
+  return expectedHeaders.includes(name)
 }
 
 function parameterCount({ path }: Operation): number {

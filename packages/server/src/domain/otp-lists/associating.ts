@@ -77,7 +77,10 @@ export async function associateList(
   if (!(await stores.users.hold(tenantId, userId))) {
     throw new DomainError('user_not_found', 'No such user.', { pointer: '/user' })
   }
-  if (list.status !== 'FREE') throw listNotFree()
+  // Read again behind the hold: it may have been given away meanwhile, and be what waits for this very user.
+  const present = await stores.otpLists.find(tenantId, id, nowMs)
+  if (present === undefined) throw listNotFound()
+  if (present.status !== 'FREE') throw listNotFree()
   const method = await stores.otpListMethods.find(tenantId, list.method)
   if (method === undefined) throw listNotFound()
   const maxAgeSeconds = method.associatedListMaxAgeSeconds

@@ -10,7 +10,7 @@ import {
   getOtpList,
   queryOtpLists,
 } from './otp-list.ts'
-import { queryUserInfo } from './user-info.ts'
+import { queryUserInfo, verifyOtp } from './user-info.ts'
 
 /** Every operation of the contract. */
 export const operations = {
@@ -21,4 +21,5 @@ export const operations = {
   associateOtpList,
   deleteOtpList,
   queryUserInfo,
-} satisfies BuiltOperations<Operations, Exclude<keyof Operations, 'verifyOtp'>, Core, Caller>
+  verifyOtp,
+} satisfies BuiltOperations<Operations, keyof Operations, Core, Caller>

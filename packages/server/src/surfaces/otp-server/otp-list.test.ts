@@ -146,7 +146,9 @@ describe('createOtpList', () => {
     expect(
       (await send('application/x-www-form-urlencoded;charset=UTF-8', 'max-age=60')).status,
     ).toBe(200)
-    expect((await at.call('POST /otp.3/otp-list', { payload: '' })).status).toBe(200)
+    for (const headers of [{}, { 'content-type': 'text/xml' }]) {
+      expect((await at.call('POST /otp.3/otp-list', { headers })).status).toBe(200)
+    }
   })
 
   test('413 for a form of more than 1 MiB', async () => {

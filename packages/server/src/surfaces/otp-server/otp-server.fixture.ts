@@ -9,7 +9,12 @@ import type { NewOtpListMethod } from '#domain/otp-lists/otp-list-method-service
 import type { UserDraft } from '#domain/users/user.ts'
 import { createContractChecker } from '#test/support/contract-checker.ts'
 import { contractOf } from '#test/support/contract-files.ts'
-import { platformAdmin, type TestEngine, testCaller } from '#test/support/core.ts'
+import {
+  platformAdmin,
+  type TestEngine,
+  testCaller,
+  testMasterKeyBytes,
+} from '#test/support/core.ts'
 import { basic, createPlatformApi, type PlatformApi } from '#test/support/platform-api.ts'
 import { createTestDatabase } from '#test/support/postgres.ts'
 import type { TestClock } from '#test/support/storage.ts'
@@ -79,7 +84,12 @@ export async function createInstallation(
 ): Promise<Installation> {
   const ownDatabase = options.engine === 'postgres' ? await createTestDatabase() : undefined
   const api = await createPlatformApi({
-    ...(ownDatabase === undefined ? {} : { COUNTERSIGN_DATABASE_URL: ownDatabase.url }),
+    ...(ownDatabase === undefined
+      ? {}
+      : {
+          COUNTERSIGN_DATABASE_URL: ownDatabase.url,
+          COUNTERSIGN_MASTER_KEY: Buffer.from(testMasterKeyBytes).toString('base64'),
+        }),
     ...options.env,
   })
   const { core, http } = api.app

@@ -139,6 +139,7 @@ describe('credentials', () => {
     ] as const) {
       expect((await at.call(target, { as: at.verifier })).status, target).toBe(403)
     }
+    expect((await at.call('PUT /otp.1/user-info/_verify', { as: at.verifier })).status).toBe(405)
   })
 
   test('429 with the time to wait for an address that failed too often', async () => {
@@ -176,6 +177,7 @@ describe('the order of checks', () => {
     [`/otp.1/otp-list/${unknownId}`, 'GET, HEAD, PUT, DELETE'],
     ['/otp.1/otp-list/no-uuid', 'GET, HEAD, PUT, DELETE'],
     ['/otp.1/user-info/_query', 'GET, HEAD'],
+    ['/otp.1/user-info/_verify', 'POST'],
   ])(
     '405 with Allow for every other method at %s, known method name or not: 404',
     async (path, allow) => {
