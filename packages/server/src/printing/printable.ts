@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { DomainError, type Fault } from '#domain/errors.ts'
 import { pageFormats } from './page-format.ts'
 import type { Paper, SheetLabels } from './sheet.ts'
@@ -6,6 +7,7 @@ import { findUnprintable, layOutText } from './text-layout.ts'
 export const addressSizePoints = 11
 const addressSizeMin = 7
 export const noticeLinesMax = 12
+const recipientsPerTurn = 5
 
 /** Characters that say how others are shown, or end a line: a title has none of them. */
 const forbidden = /[\p{Cc}\p{Cs}\p{Co}\p{Cn}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u
@@ -29,16 +31,20 @@ export interface RequestedText {
  *
  * @throws DomainError `invalid_request`, all faults at once.
  */
-export function requirePrintable(wanted: RequestedText): void {
+export async function requirePrintable(wanted: RequestedText): Promise<void> {
   const { form, paper, title, notice, labels } = wanted
-  const faults = [
+  const faults: Fault[] = [
     ...textFaults(title, form, '/title'),
     ...noticeFaults(notice, form),
     ...Object.entries(labels).flatMap(([name, text]) => textFaults(text, form, `/labels/${name}`)),
-    ...wanted.recipients.flatMap(({ lines, pointer }) =>
-      lines.flatMap((line, index) => addressFaults(line, form, paper, `${pointer}/${index}`)),
-    ),
   ]
+  for (const [number, { lines, pointer }] of wanted.recipients.entries()) {
+    for (const [index, line] of lines.entries()) {
+      faults.push(...addressFaults(line, form, paper, `${pointer}/${index}`))
+    }
+    // A thousand addresses take a second or two: others must have their turn.
+    if (number % recipientsPerTurn === 0) await setImmediate()
+  }
   if (faults.length === 0) return
   throw new DomainError('invalid_request', 'Some of the text cannot be printed.', { faults })
 }

@@ -169,7 +169,9 @@ describe('otp-list print', { timeout: 60_000 }, () => {
     expect(documentOf(unknown)).toMatchObject({
       error: { exitCode: 1, status: 400, code: 'reference_not_found', lists: 0, unprinted: [] },
     })
-    const away = await print(method, ['--to', to], 'http://127.0.0.1:1')
+    const { url, server } = await spoilingProxy(0, () => {})
+    await new Promise((resolve) => server.close(resolve))
+    const away = await print(method, ['--to', to], url)
     expect(away.code).toBe(69)
     expect(away.stderr).not.toContain('If it made')
     expect(existsSync(to)).toBe(false)

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { DomainError } from '#domain/errors.ts'
 import type { OtpListWithCodes } from '#domain/otp-lists/otp-list.ts'
 import type { Reply } from '#http/handler.ts'
@@ -36,13 +37,13 @@ const piecesWaitingMax = 2
  * @param recipients name and address, with the place in the body.
  * @throws DomainError `invalid_request` for what cannot be printed.
  */
-export function designOf(
+export async function designOf(
   form: 'PDF' | 'HTML',
   { paper = 'A4', title = '', notice = '', labels }: PrintWish,
   recipients: readonly { readonly lines: readonly string[]; readonly pointer: string }[],
-): PageDesign {
+): Promise<PageDesign> {
   const design = { paper, title, notice, labels: { ...englishLabels, ...labels } }
-  requirePrintable({ form, ...design, recipients })
+  await requirePrintable({ form, ...design, recipients })
   return design
 }
 
@@ -152,7 +153,15 @@ function* sheetsOf(
 }
 
 function streamOf(pieces: Iterable<string> | AsyncIterable<Uint8Array>): Readable {
-  return Readable.from(pieces, { highWaterMark: piecesWaitingMax })
+  return Readable.from(paced(pieces), { highWaterMark: piecesWaitingMax })
+}
+
+/** A fast reader takes piece after piece: others must have their turn between them. */
+async function* paced(pieces: Iterable<string> | AsyncIterable<Uint8Array>) {
+  for await (const piece of pieces) {
+    yield piece
+    await setImmediate()
+  }
 }
 
 function asFile<Headers extends object>(headers: Headers, extension: string) {

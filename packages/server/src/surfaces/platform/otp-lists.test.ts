@@ -196,7 +196,7 @@ describe('createOtpLists', () => {
     expect(body.match(/<li>/g)).toHaveLength(3)
   })
 
-  test('201 PDF: a code beside each label', async () => {
+  test('201 PDF: codes that verify, beside the labels that are asked for', async () => {
     const order = { method: 'otp.1', output: 'PDF', user: { id: 'jsmith' }, paper: 'LETTER' }
     const { status, headers, bytes } = await create(order)
     expect(status).toBe(201)
@@ -210,6 +210,12 @@ describe('createOtpLists', () => {
     expect(texts).toContain(headers['x-list-ids'])
     const pairs = pages.flatMap(pairsOn)
     expect(pairs.map(({ index }) => index)).toEqual(['1', '2', '3'])
+    for (const { otp: code } of pairs) {
+      const { body } = await api.call(`POST ${tenant}/verify`, {
+        body: { user: { id: 'jsmith' }, code },
+      })
+      expect(body.result).toBe('ACCEPTED')
+    }
   })
 
   test('201 PDF with an address page in front of each sheet, in the order of the lists', async () => {

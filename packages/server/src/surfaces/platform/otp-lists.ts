@@ -79,7 +79,7 @@ export const createOtpLists: Endpoint<'createOtpLists'> = async ({
   }
   const title = body.title ?? (await tenantName(core, caller, params.tenantId))
   const pointed = recipients?.map((lines, index) => ({ lines, pointer: `/recipients/${index}` }))
-  const design = designOf(output, { ...body, title }, pointed ?? [])
+  const design = await designOf(output, { ...body, title }, pointed ?? [])
   const lists = await core.otpLists.create(caller, params.tenantId, order)
   return pagesReply(lists, output, { design, recipients })
 }
@@ -98,7 +98,7 @@ export const printOtpListAddresses: Endpoint<'printOtpListAddresses'> = async ({
     lines,
     pointer: `/addresses/${index}/recipient`,
   }))
-  const design = designOf(output, { ...body, title }, pointed)
+  const design = await designOf(output, { ...body, title }, pointed)
   let atMs = 0
   for (const [index, { listId }] of addresses.entries()) {
     const list = await namedList(core, caller, {
