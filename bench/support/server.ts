@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { adminToken, type Installation, masterKeyText } from './installation.ts'
 
 export const serverProgram: string = fileURLToPath(
-  new URL('../../packages/server/src/main.ts', import.meta.url),
+  new URL('../../packages/server/bin/server.js', import.meta.url),
 )
 /** As `npm start` has it. */
 const asStarted = ['--max-semi-space-size=8']

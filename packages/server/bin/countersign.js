@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { keepCompiled } from './compile-cache.js'
 
 const oldestMajor = 24
 const program = new URL('../src/cli.ts', import.meta.url)
@@ -22,7 +23,8 @@ function installedNode() {
 
 /** Runs the program in another Node and ends as it ends. */
 function runIn(node) {
-  const child = spawn(node, ['--max-semi-space-size=8', fileURLToPath(program), ...process.argv.slice(2)], {
+  const itself = fileURLToPath(import.meta.url)
+  const child = spawn(node, ['--max-semi-space-size=8', itself, ...process.argv.slice(2)], {
     stdio: 'inherit',
   })
   child.on('error', (error) => {
@@ -41,6 +43,7 @@ function runIn(node) {
 }
 
 if (Number(process.versions.node.split('.')[0]) >= oldestMajor) {
+  keepCompiled()
   await import(program.href)
 } else {
   const node = installedNode()

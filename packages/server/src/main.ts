@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { setFlagsFromString } from 'node:v8'
 import type { Logger } from 'pino'
 import { MasterKey } from '#custody/master-key.ts'
 import { systemRandomness } from '#custody/randomness.ts'
@@ -12,9 +13,13 @@ import { MasterKeyFileError, readOrMakeMasterKey } from './master-key-file.ts'
 /** sysexits.h: something is wrong with the configuration. */
 export const exitConfiguration = 78
 const exitFailure = 1
+/** How much the heap may grow by before it is collected again; V8's own choice is up to threefold. */
+const heapGrowthPercent = 20
 
 /** Serves until a signal comes; see docs/contracts/platform.md, section 1, for everything it says and does. */
 export async function runServer(): Promise<void> {
+  // The old generation is mostly what outlived its request by a little: collected early, it takes a third of the room.
+  setFlagsFromString(`--heap-growing-percent=${heapGrowthPercent}`)
   const settings = readSettings()
   if (settings === undefined) return
   const { config, secrets, warnings } = settings

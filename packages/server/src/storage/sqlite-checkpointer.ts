@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 
-const defaultProgram = new URL('./sqlite-checkpoint-worker.ts', import.meta.url)
+const defaultProgram = new URL('./sqlite-checkpoint-worker.js', import.meta.url)
 const closeMsMax = 1_000
+/** The thread runs one statement a second. */
+const heapLimits = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16, stackSizeMb: 1 }
 
 /**
  * Copies the write-ahead log back into the database file from a thread of its own, so that the writer seldom has to. A
@@ -47,6 +49,7 @@ export class SqliteCheckpointer {
   #start(): void {
     const worker = new Worker(this.#program, {
       workerData: { path: this.#path, intervalMs: this.#intervalMs },
+      resourceLimits: heapLimits,
     })
     this.#worker = worker
     worker.on('message', this.#onLog)

@@ -50,7 +50,7 @@ export function translateSqlite(error: unknown): unknown {
 
 /** Of pages; the operating system has the others at hand. */
 const writerCacheKib = 16_384
-const readerCacheKib = 4_096
+const readerCacheKib = 1_024
 
 export type TransactionCommand =
   | 'begin'

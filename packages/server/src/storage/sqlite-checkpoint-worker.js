@@ -1,12 +1,15 @@
-/** The thread of `SqliteCheckpointer`; ends when it is told anything. */
-import { DatabaseSync, type StatementSync } from 'node:sqlite'
+/**
+ * The thread of `SqliteCheckpointer`; ends when it is told anything. Plain JavaScript: the TypeScript compiler would take
+ * more memory in this thread than everything else.
+ */
+import { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 
-const { path, intervalMs } = workerData as { path: string; intervalMs: number }
-let db: DatabaseSync | undefined
-let checkpoint: StatementSync | undefined
+const { path, intervalMs } = workerData
+let db
+let checkpoint
 
-function run(): void {
+function run() {
   try {
     db ??= new DatabaseSync(path, { timeout: 0 })
     checkpoint ??= db.prepare('pragma wal_checkpoint(passive)')
@@ -18,7 +21,7 @@ function run(): void {
   }
 }
 
-function close(): void {
+function close() {
   checkpoint = undefined
   db?.close()
   db = undefined
