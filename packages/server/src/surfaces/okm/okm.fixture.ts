@@ -15,6 +15,7 @@ import { statement } from '#storage/statement.ts'
 import { createContractChecker } from '#test/support/contract-checker.ts'
 import { contractOf } from '#test/support/contract-files.ts'
 import { platformAdmin, type TestEngine, testCaller } from '#test/support/core.ts'
+import { writtenRecords } from '#test/support/journal.ts'
 import { createTestDatabase } from '#test/support/postgres.ts'
 import { createTestClock, type TestClock } from '#test/support/storage.ts'
 import { type ComposedCore, composeCore } from '../../compose-core.ts'
@@ -84,16 +85,20 @@ export interface OkmInstallation extends AsyncDisposable {
   send(options: InjectOptions): Promise<Answer>
   /** @returns the secret of a new account; of the platform when the tenant is null. */
   addAccount(tenantId: string | null, scopes: readonly Scope[]): Promise<string>
+  /** What waits to be sent for a tenant, oldest first. */
+  waiting(tenantId: string): Promise<readonly { kind: string; target: string }[]>
   /** What the journal of a tenant says since the beginning, oldest first. */
-  journal(tenantId: string): Promise<readonly { action: string; surface: string; text: string }[]>
+  journal(tenantId: string): Promise<readonly { action: string; text: string }[]>
 }
 
-const queued = statement((db, p: { tenantId: string }) =>
+const outgoing = statement((db, p: { tenantId: string }) =>
   db
-    .selectFrom('journal_queue')
-    .select(['head', 'middle', 'tail'])
+    .selectFrom('outbox')
+    .select(['kind', 'target'])
     .where('tenant_id', '=', p.tenantId)
-    .orderBy('id'),
+    .where('status', '=', 'WAITING')
+    .orderBy('id')
+    .orderBy('target'),
 )
 
 export async function createOkmInstallation(
@@ -102,6 +107,7 @@ export async function createOkmInstallation(
     deviceTrust?: DeviceTrustRule
     trustProxy?: readonly string[]
     authFailuresPerMinute?: number
+    auditDestinationUrl?: string
   } = {},
 ): Promise<OkmInstallation> {
   const { deviceTrust = loopbackOnly(), trustProxy = [] } = options
@@ -119,7 +125,7 @@ export async function createOkmInstallation(
     outboundAllow: { hosts: [], ranges: [] },
     authFailuresPerMinute: options.authFailuresPerMinute ?? 0,
     adminToken: undefined,
-    okm: { deviceTrust, unclaimedMax: 1000, auditDestinationUrl: undefined },
+    okm: { deviceTrust, unclaimedMax: 1000, auditDestinationUrl: options.auditDestinationUrl },
     observer: {
       countVerification: () => {},
       backgroundFailed: (_work, error) => {
@@ -183,12 +189,10 @@ export async function createOkmInstallation(
       return callWith(method, path, body, { headers: { ...authorization, ...headers }, ...more })
     },
     device: (method, path, body, more = {}) => callWith(method, path, body, more),
+    waiting: (tenantId) => database.reader.all(outgoing, { tenantId }),
     async journal(tenantId) {
-      const rows = await database.reader.all(queued, { tenantId })
-      return rows.map(({ head, middle, tail }) => {
-        const text = head + middle + tail
-        return { ...JSON.parse(text), text }
-      })
+      const records = await writtenRecords(database, tenantId)
+      return records.map((record) => ({ action: record.action, text: JSON.stringify(record) }))
     },
     async [Symbol.asyncDispose]() {
       await app.close()

@@ -3,6 +3,13 @@ import type { Core } from '#domain/core.ts'
 import type { BuiltOperations } from '#http/handler.ts'
 import { createAcl, deleteAcl, getAcl, listAcls, updateAcl } from './acl.ts'
 import { createAclOkm, deleteAclOkm, getAclOkm, listAclOkms } from './acl-okm.ts'
+import { uploadAuditRecords, uploadAuditRecordsLegacy, uploadLoraKeyAuditRecords } from './audit.ts'
+import {
+  createAuditSubscription,
+  getAuditSubscriptionStatus,
+  removeAuditSubscription,
+  updateAuditSubscriptionStatus,
+} from './audit-subscription.ts'
 import { fetchOkmUserAssets, pollOkmConfig, pollOkmConfigLegacy } from './config.ts'
 import type { Operations } from './contract.gen.ts'
 import {
@@ -35,6 +42,13 @@ export const operations = {
   pollOkmConfig,
   fetchOkmUserAssets,
   pollOkmConfigLegacy,
+  createAuditSubscription,
+  removeAuditSubscription,
+  getAuditSubscriptionStatus,
+  updateAuditSubscriptionStatus,
+  uploadAuditRecords,
+  uploadAuditRecordsLegacy,
+  uploadLoraKeyAuditRecords,
   createAcl,
   listAcls,
   getAcl,
@@ -52,4 +66,4 @@ export const operations = {
   issueToken,
   listTokens,
   revokeToken,
-} satisfies Partial<BuiltOperations<Operations, keyof Operations, Core, Caller>>
+} satisfies BuiltOperations<Operations, keyof Operations, Core, Caller>

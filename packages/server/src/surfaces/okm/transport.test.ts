@@ -65,6 +65,8 @@ describe('the bases', () => {
   test.each<[Method, string, string]>([
     ['PUT', '/okms', 'GET, HEAD, POST'],
     ['POST', '/okms/X1', 'GET, HEAD, PUT, DELETE'],
+    ['DELETE', '/config/X1', 'GET, HEAD'],
+    ['GET', '/audit/X1', 'POST'],
     ['PATCH', '/acls', 'POST, GET, HEAD'],
   ])('405 for %s %s', async (method, path, allow) => {
     const { status, headers, body } = await okm.call(method, path, undefined, { token: '' })
