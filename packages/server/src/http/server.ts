@@ -72,12 +72,15 @@ export function createHttpServer({
     frameworkErrors: (error, request, reply) => {
       reply.headers(commonHeaders(request.id))
       const render = renderOf(pathOf(request.raw.url), territories)
-      const send = (thrown: unknown) => {
-        sendFailure(toFailure(thrown, request), render, request, reply)
-      }
+      const send = (failure: Failure) => sendFailure(failure, render, request, reply)
       const failure = toFailure(error, request)
-      if (failure.kind === 'http') refuse(request, failure.fault, territories).catch(send)
-      else send(error)
+      if (failure.kind !== 'http') {
+        send(failure)
+        return
+      }
+      refuse(request, failure.fault, territories).catch((thrown: unknown) => {
+        send(toFailure(thrown, request))
+      })
     },
   })
   app.decorate('territories', territories)

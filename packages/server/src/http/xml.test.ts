@@ -72,6 +72,12 @@ describe('a document', () => {
     )
   })
 
+  test('has an element without anything in it closed at once, also as its root', () => {
+    for (const content of [undefined, '', [], new Set<XmlElement>()]) {
+      expect(writeXml({ name: 'e', content })).toMatch(/\n<e\/>\n$/)
+    }
+  })
+
   test('is indented between elements and never inside text', () => {
     const content = [
       { name: 'status', content: [] },
@@ -92,7 +98,6 @@ describe('a document', () => {
     }
     const parts = xmlParts({ name: 'root', content: children() })
     expect(parts.next().value).toMatch(/<root>\n$/)
-    expect(made).toEqual([])
     expect(parts.next().value).toBe('  <child index="0"/>\n')
     expect(made).toEqual([0])
     expect([...parts].join('')).toBe('  <child index="1"/>\n  <child index="2"/>\n</root>\n')

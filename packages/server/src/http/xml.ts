@@ -43,8 +43,17 @@ export function* xmlParts(root: XmlElement): Generator<string, void, undefined> 
     yield declaration + elementText(root, '')
     return
   }
+  const children = content[Symbol.iterator]()
+  const first = children.next()
+  if (first.done === true) {
+    yield declaration + elementText({ ...root, content: undefined }, '')
+    return
+  }
   yield `${declaration}<${startOf(root)}>\n`
-  for (const child of content) yield elementText(child, indentStep)
+  for (let child: IteratorResult<XmlElement> = first; child.done !== true; ) {
+    yield elementText(child.value, indentStep)
+    child = children.next()
+  }
   yield `</${root.name}>\n`
 }
 

@@ -479,7 +479,11 @@ describe('deleteOtpList', () => {
   test('204 without a body, then 404', async () => {
     const { id } = await at.newList('otp.3')
     const answer = await at.call(`DELETE /otp.3/otp-list/${id}`)
-    expect(answer).toMatchObject({ status: 204, text: '' })
+    expect(answer).toMatchObject({
+      status: 204,
+      text: '',
+      headers: { 'cache-control': 'no-store' },
+    })
     expect(answer.headers['content-type']).toBeUndefined()
     for (const method of ['DELETE', 'GET']) {
       expect(await at.call(`${method} /otp.3/otp-list/${id}`)).toMatchObject({

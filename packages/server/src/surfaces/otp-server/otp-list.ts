@@ -80,7 +80,7 @@ export const associateOtpList: Endpoint<'associateOtpList'> = async (input) => {
 export const deleteOtpList: Endpoint<'deleteOtpList'> = async ({ core, caller, params }) => {
   const { listId, of } = listNamedBy(params)
   await core.otpLists.delete(caller, tenantOf(caller), listId, of)
-  return { status: 204 }
+  return { status: 204, headers: noStore }
 }
 
 /** @param params validated: the id is a UUID. */

@@ -14,7 +14,7 @@ export const queryUserInfo: Endpoint<'queryUserInfo'> = async ({ core, caller, p
   const named = namedUser(query)
   const wanted = { method: params['method-name'], user: named.reference }
   const info = await core.otpLists.userInfo(caller, tenantOf(caller), wanted)
-  if (info === undefined) return { status: 204 }
+  if (info === undefined) return { status: 204, headers: noStore }
   return { status: 200, headers: noStore, body: writeXml(userElement(info, named)) }
 }
 

@@ -76,5 +76,5 @@ export const coreStatus = {
   active: 'ACTIVE',
 } as const satisfies Record<Schemas['ListStatusValue'], OtpListStatus>
 
-/** Whoever may see codes and decisions keeps them to itself. */
+/** On every answer: codes and decisions, and whose a list is, are kept by nobody on the way. */
 export const noStore = { 'cache-control': 'no-store' } as const
