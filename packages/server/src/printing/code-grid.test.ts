@@ -1,20 +1,18 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { layOutCodes } from './code-grid.ts'
+import { placeCodes } from './code-grid.ts'
 import { pageFormats } from './page-format.ts'
 import { codes } from './printing.fixture.ts'
 import type { Paper } from './sheet.ts'
 
-/** The room below a title and a notice of two lines. */
-function grid(paper: Paper, count: number, length = 6) {
-  const { width, height, marginLeft, marginRight, marginTop, marginBottom } = pageFormats[paper]
-  const headHeight = 120
-  return layOutCodes(codes(count, { length }), {
-    width: width - marginLeft - marginRight,
-    firstHeight: height - marginTop - marginBottom - headHeight,
-    nextHeight: height - marginTop - marginBottom,
-  })
-}
+/** Where a title and a notice of two lines end. */
+const headEnd = 162
+
+const placed = (paper: Paper, count: number, length = 6) =>
+  placeCodes(codes(count, { length }), pageFormats[paper], headEnd)
+const grid = (paper: Paper, count: number, length = 6) => placed(paper, count, length).grid
+const isBelowFold = (paper: Paper, count: number) =>
+  placed(paper, count).top > (pageFormats[paper].foldsAt[0] ?? 0)
 
 test.each([1, 3, 10, 11, 49, 50, 51, 120, 200, 999, 1_000])('no code of %i is lost', (count) => {
   for (const length of [4, 6, 16]) {
@@ -40,6 +38,15 @@ describe('docs/printing.md', () => {
     const what = length === 6 ? 'digits' : 'letters and digits'
     const row = `| ${count} codes of ${length} ${what} | ${cell('A4')} | ${cell('LETTER')} |`
     expect(text).toContain(row)
+  })
+
+  test('says up to how many codes are inside of the folded sheet', () => {
+    const most = (paper: Paper) => {
+      let count = 0
+      while (isBelowFold(paper, count + 1)) count += 1
+      return count
+    }
+    expect(text).toContain(`up to ${most('A4')} codes on A4 and ${most('LETTER')} on Letter`)
   })
 
   test('says how many pages a thousand codes need', () => {

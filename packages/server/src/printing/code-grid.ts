@@ -1,4 +1,5 @@
 import { codeFont } from './fonts.ts'
+import type { PageFormat } from './page-format.ts'
 import type { PrintedCode } from './sheet.ts'
 import { widthOfText } from './text-layout.ts'
 
@@ -13,9 +14,12 @@ const columnGapPerSize = 1.8
 /** Fewer rows than this are not worth another column. */
 const rowsMin = 10
 const rowStep = 5
+/** Codes below the first fold are not set smaller than this to fit there. */
+const foldedSizeMin = 10
+const foldGap = 12
 
 /** The room for codes on the first page and on those behind it, in points. */
-export interface GridSpace {
+interface GridSpace {
   readonly width: number
   readonly firstHeight: number
   readonly nextHeight: number
@@ -42,8 +46,34 @@ export interface GridPage {
   readonly rowCount: number
 }
 
+/**
+ * Finds the place of codes: below the first fold where they fit in a type that is not small, so that no code is outside of
+ * the folded sheet; else right below the head.
+ *
+ * @param headEnd where the head of the first page ends, in points from the top.
+ */
+export function placeCodes(
+  codes: readonly PrintedCode[],
+  format: PageFormat,
+  headEnd: number,
+): { readonly top: number; readonly grid: CodeGrid } {
+  const { width, height, marginLeft, marginRight, marginTop, marginBottom, foldsAt } = format
+  const bottom = height - marginBottom
+  const gridFrom = (top: number) => {
+    const space = {
+      width: width - marginLeft - marginRight,
+      firstHeight: bottom - top,
+      nextHeight: bottom - marginTop,
+    }
+    return { top, grid: layOutCodes(codes, space) }
+  }
+  const folded = gridFrom(Math.max(headEnd, (foldsAt[0] ?? 0) + foldGap))
+  const { pages, sizePoints } = folded.grid
+  return pages.length === 1 && sizePoints >= foldedSizeMin ? folded : gridFrom(headEnd)
+}
+
 /** Lays out codes, all with the same type size, over as many pages as they need. */
-export function layOutCodes(codes: readonly PrintedCode[], space: GridSpace): CodeGrid {
+function layOutCodes(codes: readonly PrintedCode[], space: GridSpace): CodeGrid {
   const longestOf = (texts: readonly string[]) =>
     texts.reduce((longest, text) => (text.length > longest.length ? text : longest), '')
   const index = longestOf(codes.map((code) => code.index))

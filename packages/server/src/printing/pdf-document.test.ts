@@ -59,6 +59,17 @@ describe('a sheet', () => {
     },
   )
 
+  test.each(['A4', 'LETTER'] as const)('%s: folded, no code is outside', async (paper) => {
+    const printed = codes(150)
+    const notice = 'Keep this sheet from others.\nStrike out what you have used.'
+    const [page] = await readPdf(await pdfOf([sheet(printed)], { paper, notice }))
+    const secrets = new Set(printed.map(({ otp }) => otp))
+    const words = page?.words.filter(({ text }) => secrets.has(text)) ?? []
+    expect(words).toHaveLength(150)
+    const { height, foldsAt } = pageFormats[paper]
+    for (const { y } of words) expect(height - y - 13).toBeGreaterThan(foldsAt[0] ?? 0)
+  })
+
   test('codes are read down a column', async () => {
     const [page] = await readPdf(await pdfOf([sheet(codes(50))]))
     const words = page?.words ?? []

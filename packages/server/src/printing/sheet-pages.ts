@@ -1,4 +1,4 @@
-import { type CodeGrid, type GridPage, layOutCodes } from './code-grid.ts'
+import { type CodeGrid, type GridPage, placeCodes } from './code-grid.ts'
 import { codeFont, type Weight } from './fonts.ts'
 import type { PlacedText } from './glyph-writer.ts'
 import { faintInk, ink, type PageCanvas } from './page-drawing.ts'
@@ -54,13 +54,7 @@ export class SheetPages {
   drawSheet(sheet: Sheet, position: Position): void {
     const { format } = this.#canvas
     this.#canvas.addPage()
-    const top = this.#drawHead(sheet)
-    const bottom = format.height - format.marginBottom
-    const grid = layOutCodes(sheet.codes, {
-      width: this.#contentWidth,
-      firstHeight: bottom - top,
-      nextHeight: bottom - format.marginTop,
-    })
+    const { top, grid } = placeCodes(sheet.codes, format, this.#drawHead(sheet))
     for (const [index, page] of grid.pages.entries()) {
       if (index > 0) this.#canvas.addPage()
       this.#drawCodes(grid, page, index === 0 ? top : format.marginTop)
