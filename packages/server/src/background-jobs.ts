@@ -36,6 +36,7 @@ export function backgroundJobs(composed: ComposedCore): readonly Job[] {
           const kept = (await core.settings.settingsOf(tenantId)).retention
           if (kept.auditDays !== null) await retention.apply(tenantId, kept.auditDays)
           await cabinets.uploadExpiry.removeUploads(tenantId, kept.webhookDeliveryDays)
+          await composed.outboxRetention.apply(tenantId, kept.webhookDeliveryDays)
         }
         await cabinets.uploadExpiry.removeUploads(platformTenantId, platformUploadDays)
       },

@@ -40,6 +40,7 @@ import { OtpTokenService } from '#domain/otp-tokens/otp-token-service.ts'
 import { ProductService } from '#domain/otp-tokens/product-service.ts'
 import { RepositoryService } from '#domain/otp-tokens/repository-service.ts'
 import type { DeliveryKind } from '#domain/outbox/delivery-kind.ts'
+import { OutboxRetention } from '#domain/outbox/outbox-retention.ts'
 import { Storage } from '#domain/storage.ts'
 import { type OutboundAllow, OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import { PlatformBootstrap } from '#domain/tenants/platform-bootstrap.ts'
@@ -55,6 +56,9 @@ import { ListVerificationService } from '#domain/verification/list-verification-
 import { ResyncService } from '#domain/verification/resync-service.ts'
 import type { VerificationResult } from '#domain/verification/verification.ts'
 import { VerificationService } from '#domain/verification/verification-service.ts'
+import { WebhookDeliveryService } from '#domain/webhooks/webhook-delivery-service.ts'
+import { WebhookKind } from '#domain/webhooks/webhook-kind.ts'
+import { WebhookService } from '#domain/webhooks/webhook-service.ts'
 import type { Database } from '#storage/queries.ts'
 
 /** What the core is made of, and what varies. */
@@ -91,6 +95,7 @@ export interface ComposedCore {
   readonly pins: PinHasher
   readonly sealer: Sealer
   readonly retention: Retention
+  readonly outboxRetention: OutboxRetention
   readonly platform: PlatformBootstrap
   readonly tenantPurge: TenantPurge
   readonly otpListExpiry: OtpListExpiry
@@ -179,6 +184,8 @@ export function composeCore(parts: CoreParts): ComposedCore {
     ...cabinets.services,
     checkpoints,
     journal: new JournalService({ ...base, checkpoints, sealer }),
+    webhooks: new WebhookService({ ...base, settings, outbound }),
+    webhookDeliveries: new WebhookDeliveryService(base),
   }
   return {
     core,
@@ -190,6 +197,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     pins,
     sealer,
     retention: new Retention({ ...base, checkpoints }),
+    outboxRetention: new OutboxRetention(base),
     platform: new PlatformBootstrap({ ...base, signer }),
     tenantPurge,
     otpListExpiry: new OtpListExpiry(base),
@@ -197,7 +205,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     refusals,
     usage,
     outbound,
-    deliveryKinds: [...cabinets.deliveryKinds],
+    deliveryKinds: [new WebhookKind({ ...base, settings, outbound }), ...cabinets.deliveryKinds],
     cabinets,
   }
 }

@@ -35,6 +35,8 @@ import type { UserService } from './users/user-service.ts'
 import type { ListVerificationService } from './verification/list-verification-service.ts'
 import type { ResyncService } from './verification/resync-service.ts'
 import type { VerificationService } from './verification/verification-service.ts'
+import type { WebhookDeliveryService } from './webhooks/webhook-delivery-service.ts'
+import type { WebhookService } from './webhooks/webhook-service.ts'
 
 /** The services a surface gets; one member a noun. */
 export interface Core {
@@ -77,4 +79,6 @@ export interface Core {
   readonly deviceTrust: DeviceTrust
   readonly journal: JournalService
   readonly checkpoints: CheckpointService
+  readonly webhooks: WebhookService
+  readonly webhookDeliveries: WebhookDeliveryService
 }

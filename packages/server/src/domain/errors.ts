@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'token_not_found'
   | 'assignment_not_found'
   | 'ticket_not_found'
+  | 'webhook_not_found'
   | 'record_not_found'
   | 'cabinet_not_found'
   | 'cabinet_user_not_found'

@@ -59,6 +59,7 @@ import { ListCandidateStore } from './verification/list-candidate-store.ts'
 import { ListSpendingStore } from './verification/list-spending-store.ts'
 import { SpendingStore } from './verification/spending-store.ts'
 import { EventStore } from './webhooks/event-store.ts'
+import { WebhookEndpointStore } from './webhooks/webhook-endpoint-store.ts'
 
 /** Every feature's store over one connection: those of a transaction share its fate. */
 export class Stores {
@@ -274,6 +275,10 @@ export class Stores {
 
   get outbox(): OutboxStore {
     return this.#once(OutboxStore)
+  }
+
+  get webhookEndpoints(): WebhookEndpointStore {
+    return this.#once(WebhookEndpointStore)
   }
 
   get events(): EventStore {

@@ -104,9 +104,12 @@ export class CheckpointService {
       previous,
       jws,
     }
-    const inserted = await this.#storage.transaction(({ checkpoints }) =>
-      checkpoints.insert(tenantId, checkpoint),
-    )
+    const inserted = await this.#storage.transaction(async ({ checkpoints, events }) => {
+      const isNew = await checkpoints.insert(tenantId, checkpoint)
+      const data = { checkpoint: checkpointDocument(checkpoint) }
+      if (isNew) await events.append(tenantId, { type: 'audit.checkpoint-created', data })
+      return isNew
+    })
     return inserted
       ? checkpoint
       : ((await read.checkpoints.findAtSeq(tenantId, head.seq)) ?? checkpoint)
@@ -157,6 +160,11 @@ export class CheckpointService {
     if (keys.length === 0) throw new DomainError('tenant_not_found', 'No such tenant.')
     return keys.map(({ publicJwk }) => publicJwk)
   }
+}
+
+/** A checkpoint as the platform API shows one, in replies and in events: `AuditCheckpoint` of its contract. */
+export function checkpointDocument({ atMs, ...checkpoint }: Checkpoint) {
+  return { ...checkpoint, at: new Date(atMs).toISOString() }
 }
 
 function isStatement(value: unknown): value is CheckpointStatement {

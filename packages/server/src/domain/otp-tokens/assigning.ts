@@ -10,6 +10,7 @@ import {
   withinToken,
 } from './assignment.ts'
 import { type OtpToken, requireActive, tokenNotFound, tokenTarget } from './otp-token.ts'
+import { tellOfToken } from './token-document.ts'
 
 /** One user is to get a token. */
 export interface Assigning {
@@ -89,6 +90,7 @@ export async function assign(
     userId,
     detail: { serial: token.serial, isOwner: !isShared, hasPin: pinHash !== null, status },
   })
+  await tellOfToken(stores, 'otp-token.assigned', assignment, nowMs)
   return assignment
 }
 

@@ -21,6 +21,7 @@ import { applyChanges, recordChanges } from './assignment-changes.ts'
 import type { AssignmentKey } from './assignment-store.ts'
 import { type OtpToken, tokenTarget } from './otp-token.ts'
 import { hashPin } from './pin.ts'
+import { tellOfToken } from './token-document.ts'
 import { requireTokenAdmin, requireTokenReader } from './token-rights.ts'
 
 /** Who is to get a token, and on which terms. */
@@ -210,6 +211,7 @@ export class AssignmentService {
       await stores.factors.keepLastUse(tenantId, { tokenId, userId })
       await stores.tickets.removeOfAssignment(key)
       await record(stores, caller, 'otp-token.unassigned', key, { serial })
+      await tellOfToken(stores, 'otp-token.unassigned', key, this.#clock())
       return true
     })
   }

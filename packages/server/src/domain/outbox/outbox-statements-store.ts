@@ -343,7 +343,7 @@ export const findIdAhead = statement(
       .offset(p.offset),
 )
 
-/** What is over in a range of ids. */
+/** What is over in a range of ids, up to and including the last. */
 export const removeOver = statement(
   (db, p: { tenantId: string; target: string; afterId: string; toId: string }) =>
     db
@@ -351,7 +351,7 @@ export const removeOver = statement(
       .where('tenant_id', '=', p.tenantId)
       .where('target', '=', p.target)
       .where('id', '>', p.afterId)
-      .where('id', '<', p.toId)
+      .where('id', '<=', p.toId)
       .where('status', '<>', 'WAITING'),
 )
 

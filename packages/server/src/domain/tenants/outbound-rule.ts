@@ -25,6 +25,13 @@ export class OutboundRule {
     return parsed.protocol === 'https:' && (ipaddr.isValid(host) ? isPublic(host) : !isLocal(host))
   }
 
+  /** As {@link permits}, within a tenant's settings.callbacks: while its list is empty, anything that is permitted. */
+  permitsWithin(url: string, allowedOrigins: readonly string[]): boolean {
+    return (
+      this.permits(url) && (allowedOrigins.length === 0 || isOriginAllowed(url, allowedOrigins))
+    )
+  }
+
   /**
    * True when a connection to this address may be made for the host of a URL that {@link permits}. Whatever the name
    * says, what counts is where it leads.

@@ -4,6 +4,7 @@ import { DomainError } from '../errors.ts'
 import type { Storage } from '../storage.ts'
 import { type Identifier, normalIdentifierValue, userIdentifiersMax } from './identifier.ts'
 import { checkIdentifier } from './user.ts'
+import { tellOfUserId } from './user-events.ts'
 import { requireUserWriter } from './user-rights.ts'
 import { userNotFound } from './user-service.ts'
 
@@ -31,7 +32,8 @@ export class UserIdentifierService {
     given: Identifier,
   ): Promise<Identifier> {
     requireUserWriter(caller, tenantId)
-    return this.#storage.transaction(async ({ tenants, users, userIdentifiers, journal }) => {
+    return this.#storage.transaction(async (stores) => {
+      const { tenants, users, userIdentifiers, journal } = stores
       await tenants.requireFor(caller, tenantId)
       if (!(await users.hold(tenantId, userId))) throw userNotFound()
       const identifier = checkIdentifier(given)
@@ -48,13 +50,15 @@ export class UserIdentifierService {
           faults: [{ pointer: '/value', code: 'not_unique', message: 'is taken' }],
         })
       }
-      await users.update(tenantId, userId, {}, this.#clock())
+      const nowMs = this.#clock()
+      await users.update(tenantId, userId, {}, nowMs)
       await journal.append(caller, tenantId, {
         action: 'user-identifier.added',
         target: { type: 'user', id: userId },
         userId,
         detail: { scheme: identifier.scheme },
       })
+      await tellOfUserId(stores, 'user.updated', { tenantId, userId, nowMs })
       return identifier
     })
   }
@@ -67,7 +71,8 @@ export class UserIdentifierService {
     requireUserWriter(caller, tenantId)
     const { scheme } = given
     const value = normalIdentifierValue(given)
-    await this.#storage.transaction(async ({ tenants, users, userIdentifiers, journal }) => {
+    await this.#storage.transaction(async (stores) => {
+      const { tenants, users, userIdentifiers, journal } = stores
       await tenants.requireFor(caller, tenantId)
       if (!(await users.hold(tenantId, userId))) throw userNotFound()
       if (
@@ -76,13 +81,15 @@ export class UserIdentifierService {
       ) {
         throw new DomainError('identifier_not_found', 'The user has no such identifier.')
       }
-      await users.update(tenantId, userId, {}, this.#clock())
+      const nowMs = this.#clock()
+      await users.update(tenantId, userId, {}, nowMs)
       await journal.append(caller, tenantId, {
         action: 'user-identifier.removed',
         target: { type: 'user', id: userId },
         userId,
         detail: { scheme },
       })
+      await tellOfUserId(stores, 'user.updated', { tenantId, userId, nowMs })
     })
   }
 }

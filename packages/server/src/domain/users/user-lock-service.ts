@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
 import { MemberCheck } from './name-text.ts'
 import type { User } from './user.ts'
+import { tellOfUser } from './user-events.ts'
 import { lockUser } from './user-lock.ts'
 import { requireUserWriter } from './user-rights.ts'
 import { getUser, userNotFound } from './user-service.ts'
@@ -63,7 +64,9 @@ export class UserLockService {
         userId,
         detail: { unlockedTokenCount },
       })
-      return getUser(stores, tenantId, userId, nowMs)
+      const user = await getUser(stores, tenantId, userId, nowMs)
+      await tellOfUser(stores, 'user.unlocked', user)
+      return user
     })
   }
 }

@@ -1,5 +1,6 @@
 import type { Caller } from '../callers/caller.ts'
 import type { Stores } from '../storage.ts'
+import { tellOfUserId } from './user-events.ts'
 
 /**
  * Locks all credentials of a user whom the transaction holds, until unlocked. A user who is locked so already stays as is.
@@ -19,4 +20,5 @@ export async function lockUser(
     userId,
     detail: { reason: 'ADMINISTRATOR', lockedUntil: null, words: reason ?? null },
   })
+  await tellOfUserId(stores, 'user.locked', { tenantId, userId, nowMs })
 }

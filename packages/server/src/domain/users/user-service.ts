@@ -5,6 +5,7 @@ import { DomainError, type Fault } from '../errors.ts'
 import { recordRemoved } from '../otp-lists/associating.ts'
 import { tokenTarget } from '../otp-tokens/otp-token.ts'
 import { inPinQueue } from '../otp-tokens/pin.ts'
+import { tellOfToken } from '../otp-tokens/token-document.ts'
 import { decodeCursor, type Page, pageOf } from '../paging.ts'
 import { type Storage, type Stores, takenKey } from '../storage.ts'
 import type { IdSource } from '../ulid.ts'
@@ -16,6 +17,7 @@ import {
   type UserChanges,
   type UserDraft,
 } from './user.ts'
+import { tellOfUser } from './user-events.ts'
 import { lockUser } from './user-lock.ts'
 import { asFilter, requireWholePair, type UserQuery } from './user-query.ts'
 import { requireUserReader, requireUserWriter } from './user-rights.ts'
@@ -79,7 +81,9 @@ export class UserService {
       if (draft.lock === true) {
         await lockUser(stores, caller, { tenantId, userId: user.id, nowMs })
       }
-      return getUser(stores, tenantId, user.id, nowMs)
+      const made = await getUser(stores, tenantId, user.id, nowMs)
+      await tellOfUser(stores, 'user.created', made)
+      return made
     })
   }
 
@@ -166,6 +170,7 @@ export class UserService {
             ...(changes.status === undefined ? {} : { status: changes.status }),
           },
         })
+        await tellOfUser(stores, 'user.updated', user)
         return user
       })
     } catch (error) {
@@ -185,10 +190,11 @@ export class UserService {
     requireUserWriter(caller, tenantId)
     await this.#storage.transaction(async (stores) => {
       await stores.tenants.requireFor(caller, tenantId)
-      const user = await getUser(stores, tenantId, id, this.#clock())
+      const nowMs = this.#clock()
+      const user = await getUser(stores, tenantId, id, nowMs)
       // First: from here on nobody can give this user anything.
       if (!(await stores.users.remove(tenantId, id))) throw userNotFound()
-      await unassignTokens(stores, caller, tenantId, id)
+      await unassignTokens(stores, caller, { tenantId, userId: id, nowMs })
       const lists = await stores.otpLists.removeOfUser(tenantId, id)
       await recordRemoved(stores, caller, tenantId, lists, 'USER_DELETED')
       await stores.userCredentials.clearLockout(tenantId, id)
@@ -199,6 +205,7 @@ export class UserService {
         userId: id,
         detail: { domain: user.domain, loginName: user.loginName },
       })
+      await tellOfUser(stores, 'user.deleted', user)
     })
   }
 
@@ -263,8 +270,7 @@ async function giveIdentifiers(
 async function unassignTokens(
   stores: Stores,
   caller: Caller,
-  tenantId: string,
-  userId: string,
+  { tenantId, userId, nowMs }: { tenantId: string; userId: string; nowMs: number },
 ): Promise<void> {
   for (;;) {
     const tokens = await stores.userCredentials.unassignTokens(tenantId, userId, tokensPerStep)
@@ -275,6 +281,7 @@ async function unassignTokens(
         userId,
         detail: { serial, reason: 'USER_DELETED' },
       })
+      await tellOfToken(stores, 'otp-token.unassigned', { tenantId, tokenId: id, userId }, nowMs)
     }
     if (tokens.length < tokensPerStep) return
   }

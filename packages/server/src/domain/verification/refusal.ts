@@ -1,3 +1,4 @@
+import { tellOfUserId } from '../users/user-events.ts'
 import type { Candidate } from './candidate.ts'
 import { type Decision, rejected } from './decision.ts'
 import type { Trial } from './evaluation.ts'
@@ -32,6 +33,7 @@ export async function refuse(
   if (count.lockedNow) {
     const target = { type: 'user', id: userId }
     await recordLock(scene, { action: 'user.locked', target, userId, count })
+    await tellOfUserId(stores, 'user.locked', { tenantId, userId, nowMs })
   }
   return rejected(userId, reason, attemptsLeft)
 }

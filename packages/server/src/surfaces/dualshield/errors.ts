@@ -88,6 +88,7 @@ export const wireErrors = {
   device_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   method_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   list_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  webhook_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   ambiguous_reference: {
     status: 200,
     error: 1025,

@@ -82,6 +82,7 @@ export const wireErrors = {
   token_not_found: missing,
   assignment_not_found: missing,
   ticket_not_found: missing,
+  webhook_not_found: missing,
   record_not_found: missing,
   cabinet_not_found: { ...missing, text: 'OKM with {name} {id} not found' },
   cabinet_user_not_found: { ...missing, text: 'User not found' },

@@ -85,6 +85,7 @@ export const wireErrors = {
   token_not_found: internal,
   assignment_not_found: internal,
   ticket_not_found: internal,
+  webhook_not_found: internal,
   record_not_found: internal,
   cabinet_not_found: internal,
   cabinet_user_not_found: internal,

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { checkpointDocument } from '#domain/journal/checkpoint-service.ts'
 import type { Checkpoint } from '#domain/journal/checkpoint-store.ts'
 import type { Schemas } from './contract.gen.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -85,6 +86,6 @@ function toRecord(line: string): Schemas['AuditRecord'] {
   return JSON.parse(line) as Schemas['AuditRecord']
 }
 
-function toCheckpoint({ atMs, ...checkpoint }: Checkpoint): Schemas['AuditCheckpoint'] {
-  return { ...checkpoint, at: new Date(atMs).toISOString() }
+function toCheckpoint(checkpoint: Checkpoint): Schemas['AuditCheckpoint'] {
+  return checkpointDocument(checkpoint)
 }

@@ -13,6 +13,7 @@ import * as tenants from './tenants.ts'
 import * as trustedIssuers from './trusted-issuers.ts'
 import * as users from './users.ts'
 import * as verification from './verification.ts'
+import * as webhooks from './webhooks.ts'
 
 /**
  * operationId → endpoint, for everything that is built. Endpoints of `POST` operations that take an `Idempotency-Key` are
@@ -46,6 +47,10 @@ export const operations = {
   createOtpLists: idempotentOutput(otpLists.createOtpLists, { keep: keptOfLists }),
   ...verification,
   ...pki,
+  ...webhooks,
+  createWebhookEndpoint: idempotent(webhooks.createWebhookEndpoint, { oneTimeMembers: ['secret'] }),
+  rotateWebhookSecret: idempotent(webhooks.rotateWebhookSecret, { oneTimeMembers: ['secret'] }),
+  sendWebhookTest: idempotent(webhooks.sendWebhookTest, { oneTimeMembers: [] }),
   ...audit,
   createAuditCheckpoint: idempotent(audit.createAuditCheckpoint, { oneTimeMembers: [] }),
 }

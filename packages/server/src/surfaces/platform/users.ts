@@ -1,4 +1,5 @@
 import type { User } from '#domain/users/user.ts'
+import { userDocument } from '#domain/users/user-document.ts'
 import type { UserDomain } from '#domain/users/user-domain.ts'
 import type { Schemas } from './contract.gen.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -129,24 +130,5 @@ function toDomain(domain: UserDomain): Schemas['Domain'] {
 }
 
 function toUser(user: User): Schemas['User'] {
-  const { id, domain, loginName, displayName, email, status, lock, identifiers } = user
-  const { keylessExternalId, createdAtMs, updatedAtMs, lastAuthenticatedAtMs } = user
-  return {
-    id,
-    domain,
-    loginName,
-    displayName,
-    email,
-    status,
-    lock: lock && {
-      lockedAt: instant(lock.lockedAtMs),
-      until: lock.untilMs === null ? null : instant(lock.untilMs),
-      reason: lock.reason,
-    },
-    identifiers,
-    keylessExternalId,
-    createdAt: instant(createdAtMs),
-    updatedAt: instant(updatedAtMs),
-    lastAuthenticatedAt: lastAuthenticatedAtMs === null ? null : instant(lastAuthenticatedAtMs),
-  }
+  return userDocument(user)
 }
