@@ -47,6 +47,14 @@ describe('HTML', () => {
     expect(html).toContain(listId)
   })
 
+  test('columns are as wide as the codes', () => {
+    for (const length of [4, 6, 16]) {
+      const html = [...htmlOfSheets([sheet(codes(3, { length }))], design())].join('')
+      expect(html).toContain(`<ol class="codes of${length}"`)
+      expect(html).toMatch(new RegExp(`\\.of${length}\\{columns:\\d+mm\\}`))
+    }
+  })
+
   test('text is text: nothing that a caller sends becomes markup', () => {
     const labels = { list: hostile, method: hostile, validUntil: hostile, page: hostile }
     const wanted = design({ title: hostile, notice: hostile, labels })

@@ -12,6 +12,14 @@ const pageNames: Readonly<Record<Paper, string>> = { A4: 'A4 portrait', LETTER: 
 /** Where an envelope's window is, from the top of the paper. */
 const addressTops: Readonly<Record<Paper, string>> = { A4: '47.7mm', LETTER: '37.7mm' }
 
+const otpLengthMin = 4
+const otpLengthMax = 16
+/** A style attribute would need a policy of its own: a class for each length of codes. */
+const columnWidths = Array.from({ length: otpLengthMax - otpLengthMin + 1 }, (_, more) => {
+  const length = otpLengthMin + more
+  return `.of${length}{columns:${Math.ceil(15 + 2.5 * length)}mm}`
+}).join('')
+
 function styleFor(paper: Paper): string {
   return `@page{size:${pageNames[paper]};margin:15mm 15mm 18mm 20mm}
 *{box-sizing:border-box}
@@ -25,13 +33,14 @@ dt{color:#555}
 dd{margin:0;font-weight:bold}
 dd,.codes{font-family:"DejaVu Sans Mono","Noto Sans Mono",Consolas,Menlo,monospace}
 svg{width:27mm;height:27mm;flex:none}
-.notice{white-space:pre-line;margin:3mm 0;overflow-wrap:anywhere}
-.codes{list-style:none;margin:4mm 0 0;padding:0;columns:30mm;column-gap:6mm;font-size:11pt}
+.notice{white-space:pre-line;unicode-bidi:plaintext;margin:3mm 0;overflow-wrap:anywhere}
+.codes{list-style:none;margin:4mm 0 0;padding:0;column-gap:6mm;font-size:11pt}
+${columnWidths}
 .codes li{display:flex;gap:2.5mm;break-inside:avoid;line-height:1.6;border-bottom:.2mm solid #ddd}
 .codes span{color:#555;min-width:4ch;text-align:right;font-size:9pt}
 .address{padding-top:${addressTops[paper]}}
 .address h1{position:absolute;top:0;left:0}
-.address p{font-size:11pt;line-height:1.15;margin:0 0 40mm 5mm;min-height:27mm;white-space:pre-line}
+.address p{font-size:11pt;line-height:1.15;margin:0 0 40mm 5mm;min-height:27mm;white-space:pre-line;unicode-bidi:plaintext}
 `
 }
 
@@ -88,7 +97,7 @@ function sheetSection(sheet: Sheet, { title, notice, labels }: SheetDesign): str
   )
   return `<section><header><div>${headingOf(title)}<dl>${facts.join('')}</dl></div>${qrSvg(listId)}</header>\
 ${notice === '' ? '' : `<p class="notice" dir="auto">${escapeHtml(notice)}</p>`}\
-<ol class="codes" dir="ltr">${rows.join('')}</ol></section>\n`
+<ol class="codes of${codes[0]?.otp.length}" dir="ltr">${rows.join('')}</ol></section>\n`
 }
 
 function addressSection({ listId, recipient }: AddressPage, design: SheetDesign): string {
