@@ -1,5 +1,22 @@
 import { createHash } from 'node:crypto'
-import type { Answer, OkmInstallation } from './okm.fixture.ts'
+
+/** What a cabinet can reach, and what its clock says. */
+export interface CabinetNetwork {
+  readonly clock: () => number
+  /** @param path of the origin. */
+  device(
+    method: 'GET' | 'POST',
+    path: string,
+    body?: Buffer,
+    options?: { readonly base: '' },
+  ): Promise<CabinetAnswer>
+}
+
+export interface CabinetAnswer {
+  readonly status: number
+  // biome-ignore lint/suspicious/noExplicitAny: a cabinet has no types
+  readonly body: any
+}
 
 interface HeldUser {
   readonly user_id: number
@@ -42,7 +59,7 @@ export function userDigest(users: readonly HeldUser[]): string {
  */
 export class TestCabinet {
   readonly serial: string
-  readonly #okm: OkmInstallation
+  readonly #network: CabinetNetwork
   /** What it reports and takes over, by the names of the query. */
   readonly settings: Record<string, string | number | boolean> = {
     retailCfg: 2,
@@ -59,8 +76,8 @@ export class TestCabinet {
   configPath = '/embeddedv1/kas/config'
   auditPath = '/embeddedv1/audit/kas'
 
-  constructor(okm: OkmInstallation, serial: string) {
-    this.#okm = okm
+  constructor(network: CabinetNetwork, serial: string) {
+    this.#network = network
     this.serial = serial
   }
 
@@ -69,7 +86,7 @@ export class TestCabinet {
     return Object.fromEntries(
       Object.entries({
         ...this.settings,
-        kasDateTime: new Date(this.#okm.clock()).toISOString(),
+        kasDateTime: new Date(this.#network.clock()).toISOString(),
         configUrl: this.configPath,
         auditUrl: this.auditPath,
         assetList: lockDigest(this.locks),
@@ -88,10 +105,10 @@ export class TestCabinet {
     return name
   }
 
-  heartbeat(): Promise<Answer> {
+  heartbeat(): Promise<CabinetAnswer> {
     const query = new URLSearchParams(this.report)
     const path = `${this.configPath}/${this.serial}?${query}`
-    return this.#okm.device('GET', path, undefined, { base: '' })
+    return this.#network.device('GET', path, undefined, { base: '' })
   }
 
   /** Polls until nothing differs. @returns what was taken over, in order. */
@@ -105,13 +122,13 @@ export class TestCabinet {
   }
 
   /** Events of a key that came back: the published header, and what no one can read. */
-  async upload(events: Uint8Array, count = 1): Promise<Answer> {
+  async upload(events: Uint8Array, count = 1): Promise<CabinetAnswer> {
     const header = Buffer.alloc(28)
     header.writeUInt32BE(count, 16)
     header.set([7, 113, 0, 203], 24)
     const body = Buffer.concat([header, events])
     const path = `${this.auditPath}/${this.serial}`
-    const answer = await this.#okm.device('POST', path, body, { base: '' })
+    const answer = await this.#network.device('POST', path, body, { base: '' })
     if (answer.status === 200) this.auditPath = answer.body.auditUrl
     return answer
   }
