@@ -103,6 +103,13 @@ describe('trust in devices', () => {
     expect(await poll('commonName', '/config/other')).toBe(403)
     expect(await poll('commonName', `/config/${serial}`, '127.0.0.2')).toBe(403)
     expect((await behind.device('GET', `/config/${serial}`)).status).toBe(403)
+    const der = Buffer.from(certificates.commonName ?? '', 'base64')
+    for (let index = 0; index < der.length; index += 5) {
+      const spoilt = Buffer.from(der)
+      spoilt[index] = (spoilt[index] ?? 0) ^ 1
+      certificates.spoilt = spoilt.toString('base64')
+      expect(await poll('spoilt'), `byte ${index}`).toBe(403)
+    }
     const key = { headers: { [certificateHeader]: `:${certificates.dnsName}:` }, base: '' }
     expect((await behind.device('POST', '/embeddedv1/audit/key', upload, key)).status).toBe(204)
   })
