@@ -18,6 +18,11 @@ export function serialOf(tokenNumber: number): string {
   return `B${String(tokenNumber).padStart(9, '0')}`
 }
 
+/** Id of the user who owns the token with this serial. */
+export function userOf(serial: string): string {
+  return `user-${serial}`
+}
+
 /**
  * The order in which tokens are used: each once before any is used again, neighbours far apart, as in a crowd of users.
  *

@@ -7,7 +7,7 @@ import { batchSize } from '../../packages/server/src/domain/otp-tokens/token-imp
 import type { Stores } from '../../packages/server/src/domain/storage.ts'
 import { newUser } from '../../packages/server/src/domain/users/user-store.ts'
 import { openDatabase } from '../../packages/server/src/storage/database.ts'
-import { secretOf, serialOf } from './codes.ts'
+import { secretOf, serialOf, userOf } from './codes.ts'
 import { note } from './report.ts'
 
 export const tenantId = 'bench'
@@ -45,6 +45,29 @@ export async function makeInstallation(
   options: { tokenCount: number; pinned?: PinnedTokens },
 ): Promise<Installation> {
   const { tokenCount, pinned } = options
+  return withCore(databaseUrl, async (composed) => {
+    const { core, platform } = composed
+    const caller = Caller.system()
+    await platform.ensurePlatform()
+    await core.tenants.create(caller, { id: tenantId, name: 'Benchmark' })
+    await core.settings.update(caller, tenantId, {
+      patch: { lockout: { tokenMaxFailures: failuresMax } },
+    })
+    const { secret } = await core.serviceAccounts.create(caller, {
+      id: 'bench-gateway',
+      tenantId,
+      scopes: ['verify'],
+    })
+    await addTokens(composed, { tokenCount, pinned })
+    return { databaseUrl, apiKey: secret, tokenCount }
+  })
+}
+
+/** Opens a database, which no server may have open meanwhile, and builds the core on it as the server does. */
+export async function withCore<T>(
+  databaseUrl: string,
+  work: (composed: ComposedCore) => Promise<T>,
+): Promise<T> {
   const database = openDatabase(databaseUrl)
   try {
     await database.migrate()
@@ -64,20 +87,7 @@ export async function makeInstallation(
         },
       },
     })
-    const { core, platform } = composed
-    const caller = Caller.system()
-    await platform.ensurePlatform()
-    await core.tenants.create(caller, { id: tenantId, name: 'Benchmark' })
-    await core.settings.update(caller, tenantId, {
-      patch: { lockout: { tokenMaxFailures: failuresMax } },
-    })
-    const { secret } = await core.serviceAccounts.create(caller, {
-      id: 'bench-gateway',
-      tenantId,
-      scopes: ['verify'],
-    })
-    await addTokens(composed, { tokenCount, pinned })
-    return { databaseUrl, apiKey: secret, tokenCount }
+    return await work(composed)
   } finally {
     await database.close()
   }
@@ -145,7 +155,7 @@ async function addOwner(
   { id, serial, createdAtMs }: NewToken,
   { pinHash, nextId }: { pinHash: string | null; nextId: () => string },
 ): Promise<void> {
-  const userId = `user-${serial}`
+  const userId = userOf(serial)
   const draft = { loginName: userId }
   await stores.users.insert(
     newUser(tenantId, draft, {

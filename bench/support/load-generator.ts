@@ -4,8 +4,9 @@
  * Takes `LoadJob`s as messages from its parent and answers each with a `LoadResult`.
  */
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
-import { hotpCode, scattered, secretOf, serialOf } from './codes.ts'
+import { hotpCode, scattered, secretOf, serialOf, userOf } from './codes.ts'
 import type { LoadJob, LoadResult } from './load-job.ts'
 
 const serialLength = serialOf(0).length
@@ -27,7 +28,9 @@ function prepare({
   tokenCount,
   firstPosition,
   positionCount,
+  lists,
 }: LoadJob): Prepared {
+  const listCodes = lists && new Uint32Array(new Uint8Array(readFileSync(lists.path)).buffer)
   const tokenAt = scattered(tokenCount)
   const prepared = {
     tokens: new Uint32Array(positionCount),
@@ -38,7 +41,10 @@ function prepare({
     const token = firstToken + tokenAt(position)
     const counter = codes === 'wrong' ? wrongCounter : Math.floor(position / tokenCount)
     prepared.tokens[index] = token
-    prepared.codes[index] = hotpCode(secretOf(token), counter)
+    prepared.codes[index] =
+      lists === undefined
+        ? hotpCode(secretOf(token), counter)
+        : (listCodes?.[token * lists.listSize + counter] ?? 0)
   }
   return prepared
 }
@@ -57,7 +63,11 @@ class Connection {
 
   constructor(job: LoadJob, onAnswer: (connection: Connection, answer: string) => void) {
     const pin = job.pin === undefined ? '' : `,"pin":"${job.pin}"`
-    const body = `{"token":{"serial":"${serialOf(0)}"},"code":"000000"${pin}}`
+    const whose =
+      job.lists === undefined
+        ? `"token":{"serial":"${serialOf(0)}"}`
+        : `"methods":["list"],"user":{"id":"${userOf(serialOf(0))}"}`
+    const body = `{${whose},"code":"000000"${pin}}`
     const head = [
       `POST /api/v1/tenants/${job.tenantId}/verify HTTP/1.1`,
       'Host: 127.0.0.1',

@@ -1,3 +1,9 @@
+/** A file of codes, 32 bits each as this machine has them: all of the first owner's list, then the next one's. */
+export interface ListCodes {
+  readonly path: string
+  readonly listSize: number
+}
+
 /** What the load generator is to send. */
 export interface LoadJob {
   readonly port: number
@@ -10,6 +16,8 @@ export interface LoadJob {
   /** `wrong`: well-formed codes that no window of the token reaches. */
   readonly codes: 'fresh' | 'wrong'
   readonly pin?: string
+  /** The codes are those of printed lists of the tokens' owners instead of the tokens'. */
+  readonly lists?: ListCodes
   /** Number of the first token; 0 when left out. */
   readonly firstToken?: number
   readonly tokenCount: number
