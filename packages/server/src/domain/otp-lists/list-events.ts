@@ -1,7 +1,8 @@
 import type { JsonValue } from '@countersign/protocol/encoding/jcs.ts'
 import type { Stores } from '../storage.ts'
 import type { EventData } from '../webhooks/event-store.ts'
-import type { OtpList } from './otp-list.ts'
+import { isRenewalDue, type OtpList } from './otp-list.ts'
+import type { RemovedList } from './otp-list-store.ts'
 
 /** Reports a list to webhooks, in the running transaction; the list is read only if somebody wants to hear of it. */
 export async function reportList(
@@ -18,6 +19,24 @@ export async function reportList(
       return { list: list === undefined ? { id: listId } : nativeForm(list) }
     },
   })
+}
+
+/** A list that waited is gone: was the one in use relying on it? */
+export async function reportIfRenewalDue(
+  stores: Stores,
+  tenantId: string,
+  removed: RemovedList,
+  nowMs: number,
+): Promise<void> {
+  const { userId, method: name, status } = removed
+  if (status !== 'ASSOCIATED' || userId === null) return
+  const lists = await stores.otpLists.listOfUser({ tenantId, userId, method: name }, nowMs)
+  const active = lists.find((list) => list.status === 'ACTIVE')
+  const method = await stores.otpListMethods.find(tenantId, name)
+  if (active === undefined || method === undefined) return
+  const hasWaiting = lists.some((list) => list.status === 'ASSOCIATED')
+  if (!isRenewalDue(active.remaining, hasWaiting, method)) return
+  await reportList(stores, 'otp-list.renew-due', { tenantId }, active.id, nowMs)
 }
 
 /** As the platform API answers it. */

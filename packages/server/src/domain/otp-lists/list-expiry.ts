@@ -2,6 +2,7 @@ import { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
 import { recordRemoved } from './associating.ts'
+import { reportIfRenewalDue } from './list-events.ts'
 
 const batchLists = 100
 /** How long one call works before it leaves the rest to the next one. */
@@ -30,6 +31,7 @@ export class OtpListExpiry {
           // A tenant that is being deleted gets no more records.
           if (list === undefined || (await stores.tenants.find(tenantId)) === undefined) continue
           await recordRemoved(stores, Caller.system(), tenantId, [list], 'EXPIRED')
+          await reportIfRenewalDue(stores, tenantId, list, nowMs)
         }
       })
     }

@@ -28,6 +28,9 @@ export type MethodChange = {
 
 export type NewOtpListMethod = MethodChange & { readonly name: string }
 
+/** Enough for every kind of sheet; what a user has of each is read when a code is checked. */
+const methodsMax = 100
+
 /** Kinds of printed lists. */
 export class OtpListMethodService {
   readonly #storage: Storage
@@ -50,7 +53,10 @@ export class OtpListMethodService {
     this.#nextId = dependencies.nextId
   }
 
-  /** @throws DomainError `forbidden`, `tenant_not_found`, `invalid_request`; `already_exists` when the name is taken. */
+  /**
+   * @throws DomainError `forbidden`, `tenant_not_found`, `invalid_request`; `already_exists` when the name is taken;
+   *   `limit_reached`.
+   */
   async create(caller: Caller, tenantId: string, draft: NewOtpListMethod): Promise<OtpListMethod> {
     requireListWriter(caller, tenantId)
     const { name, ...change } = draft
@@ -69,6 +75,10 @@ export class OtpListMethodService {
     const sealedKey = await this.#vault.seal(methodKeyPlace(tenantId, name), key)
     try {
       await this.#storage.transaction(async ({ otpListMethods, journal }) => {
+        const first = { afterId: '', limit: methodsMax }
+        if ((await otpListMethods.list(tenantId, first)).length === methodsMax) {
+          throw new DomainError('limit_reached', `A tenant has at most ${methodsMax} methods.`)
+        }
         await otpListMethods.insert(method, sealedKey)
         await journal.append(caller, tenantId, {
           action: 'otp-list-method.created',

@@ -171,6 +171,20 @@ describe.each(engines)('printed lists on %s', (engine) => {
     await expect(get(list.id)).rejects.toEqual(refusal('list_not_found'))
   })
 
+  test('a code that is accepted is the latest authentication of its user, also when its list is gone', async () => {
+    const { list, codes } = await bench.addList({ user: 'jsmith' })
+    const latest = async () =>
+      (await bench.users.users.get(bench.admin, listTenant, 'jsmith')).lastAuthenticatedAtMs
+    expect(await latest()).toBeNull()
+    bench.core.clock.advance(1_000)
+    const atMs = bench.core.clock()
+    await bench.verifyList(codes[0]?.otp)
+    expect(await latest()).toBe(atMs)
+    bench.core.clock.advance(1_000)
+    await bench.lists.delete(bench.admin, listTenant, list.id)
+    expect(await latest()).toBe(atMs)
+  })
+
   test('a deleted user leaves no list behind', async () => {
     const { list } = await bench.addList({ user: 'jsmith' })
     const kept = await bench.addList({ user: 'mjones' })

@@ -8,6 +8,7 @@ import type { IdSource } from '../ulid.ts'
 import type { UserReference } from '../users/user-resolver.ts'
 import { associateList, keepNewLists } from './associating.ts'
 import { makeLists } from './list-creation.ts'
+import { reportIfRenewalDue } from './list-events.ts'
 import { expiryOf, type NewOtpLists, requireCount } from './list-order.ts'
 import { requireListReader, requireListWriter, requireUserInfoReader } from './list-rights.ts'
 import {
@@ -123,7 +124,8 @@ export class OtpListService {
   /** Removes a list in any state. @throws DomainError `forbidden`, `tenant_not_found`, `list_not_found`. */
   async delete(caller: Caller, tenantId: string, listId: string, of: OfMethod = {}): Promise<void> {
     requireListWriter(caller, tenantId)
-    await this.#storage.transaction(async ({ otpLists, journal }) => {
+    await this.#storage.transaction(async (stores) => {
+      const { otpLists, journal } = stores
       const nowMs = this.#clock()
       const list = await otpLists.find(tenantId, listId, nowMs)
       if (list === undefined || !isOf(list, of)) throw listNotFound()
@@ -135,6 +137,7 @@ export class OtpListService {
         userId: removed.userId,
         detail: { method: removed.method, status: removed.status, reason: 'REQUESTED' },
       })
+      await reportIfRenewalDue(stores, tenantId, removed, nowMs)
     })
   }
 

@@ -23,7 +23,6 @@ export interface RemovedList {
   readonly method: string
   readonly userId: string | null
   readonly status: OtpListStatus
-  readonly lastUsedAtMs: number | null
 }
 
 /** All lists with what is told of their users; conditions name the tenant first. */
@@ -107,6 +106,7 @@ const associate = statement(
 )
 
 const removed = ['id', 'method', 'user_id', 'status', 'last_used_at'] as const
+type RemovedRow = Pick<OtpListTable, (typeof removed)[number]>
 
 const remove = statement((db, p: Key & { nowMs: number }) =>
   db
@@ -158,6 +158,17 @@ const removeExpired = statement((db, p: Key & { nowMs: number }) =>
 
 const removeCodes = statement((db, p: Key) =>
   db.deleteFrom('otp_list_code').where('tenant_id', '=', p.tenantId).where('list_id', '=', p.id),
+)
+
+const keepLastUse = statement((db, p: { tenantId: string; userId: string; atMs: number }) =>
+  db
+    .updateTable('app_user')
+    .set({ last_authenticated_at: p.atMs })
+    .where('tenant_id', '=', p.tenantId)
+    .where('id', '=', p.userId)
+    .where((eb) =>
+      eb.or([eb('last_authenticated_at', 'is', null), eb('last_authenticated_at', '<', p.atMs)]),
+    ),
 )
 
 const listExpired = statement((db, p: { nowMs: number; limit: number }) =>
@@ -215,11 +226,7 @@ export class OtpListStore {
   }
 
   async remove(tenantId: string, id: string, nowMs: number): Promise<RemovedList | undefined> {
-    const [list] = await this.#withCodes(
-      tenantId,
-      await this.#queries.all(remove, { tenantId, id, nowMs }),
-    )
-    return list
+    return this.#withLastUse(tenantId, await this.#queries.all(remove, { tenantId, id, nowMs }))
   }
 
   /** Takes away what waits for the first use of its codes, expired or not. */
@@ -264,26 +271,34 @@ export class OtpListStore {
     id: string,
     nowMs: number,
   ): Promise<RemovedList | undefined> {
-    const [list] = await this.#withCodes(
+    return this.#withLastUse(
       tenantId,
       await this.#queries.all(removeExpired, { tenantId, id, nowMs }),
     )
-    return list
   }
 
-  async #withCodes(
+  /** When a list was last used is kept with its user. One that is replaced was used before the other one was. */
+  async #withLastUse(
     tenantId: string,
-    rows: readonly Pick<OtpListTable, (typeof removed)[number]>[],
-  ): Promise<RemovedList[]> {
+    rows: readonly RemovedRow[],
+  ): Promise<RemovedList | undefined> {
+    for (const { user_id: userId, last_used_at: atMs } of rows) {
+      if (userId === null || atMs === null) continue
+      await this.#queries.run(keepLastUse, { tenantId, userId, atMs })
+    }
+    return (await this.#withCodes(tenantId, rows))[0]
+  }
+
+  /** The codes go with their lists. */
+  async #withCodes(tenantId: string, rows: readonly RemovedRow[]): Promise<RemovedList[]> {
     const lists: RemovedList[] = []
-    for (const { id, method, user_id, status, last_used_at } of rows) {
+    for (const { id, method, user_id, status } of rows) {
       await this.#queries.run(removeCodes, { tenantId, id })
       lists.push({
         id,
         method,
         userId: user_id,
         status: status as OtpListStatus,
-        lastUsedAtMs: last_used_at,
       })
     }
     return lists

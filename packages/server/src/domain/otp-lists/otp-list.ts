@@ -67,6 +67,15 @@ function blockLetters(block: number): string {
   return block < 26 ? letter(block) : letter(Math.floor(block / 26) - 1) + letter(block % 26)
 }
 
+/** A new sheet should be on its way: few codes are left, and no other list waits. */
+export function isRenewalDue(
+  remaining: number,
+  hasWaiting: boolean,
+  { renewThreshold }: { readonly renewThreshold: number },
+): boolean {
+  return !hasWaiting && remaining <= renewThreshold
+}
+
 export function methodNotFound(pointer?: string): DomainError {
   return new DomainError('method_not_found', 'No such method.', pointed(pointer))
 }

@@ -1,10 +1,10 @@
 import { recordRemoved } from '../otp-lists/associating.ts'
 import { positionAt } from '../otp-lists/code-tags.ts'
 import { reportList } from '../otp-lists/list-events.ts'
-import { labelOf, listTarget } from '../otp-lists/otp-list.ts'
+import { isRenewalDue, labelOf, listTarget } from '../otp-lists/otp-list.ts'
 import { accepted, type Decision, rejected } from './decision.ts'
 import { currentStep, type Evaluation, type ListTrial, type TokenTrial } from './evaluation.ts'
-import { type CandidateList, isRenewalDue, type ListCandidate } from './list-candidate.ts'
+import type { CandidateList, ListCandidate } from './list-candidate.ts'
 import { type Scene, whyNotSpent } from './scene.ts'
 import type { MatchedCredential } from './verification.ts'
 

@@ -41,12 +41,3 @@ export function windowOf(
 export function isUsedUp({ active, waiting }: ListCandidate): boolean {
   return waiting === undefined && (active === undefined || active.remaining === 0)
 }
-
-/** A new sheet should be on its way: few codes are left, and no other list waits. */
-export function isRenewalDue(
-  remaining: number,
-  hasWaiting: boolean,
-  { renewThreshold }: Pick<ListCandidate, 'renewThreshold'>,
-): boolean {
-  return !hasWaiting && remaining <= renewThreshold
-}
