@@ -201,6 +201,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     await composed.usage.flush().catch(() => {})
     await composed.cabinets.contacts.flush().catch(() => {})
     await composed.refusals.flush({ final: true }).catch(() => {})
+    await core.pki.issuance.stop()
     await sealer.stop()
     await database.close()
   }

@@ -47,7 +47,8 @@ export function backgroundJobs(composed: ComposedCore): readonly Job[] {
       everyMs: minuteMs,
       run: () => cabinets.uploadExpiry.removeSeen(),
     },
-    // Each process has its own: what it saw of its callers.
+    // Each process has its own: what it may issue, and what it saw of its callers.
+    { name: `issuance-${holder}`, everyMs: secondMs, run: () => core.pki.issuance.issueDue() },
     { name: `usage-${holder}`, everyMs: secondMs, run: () => usage.flush() },
     {
       name: `cabinet-contacts-${holder}`,

@@ -19,6 +19,7 @@ import { cabinetScopes } from '#domain/callers/scopes.ts'
 import { ServiceAccountService } from '#domain/callers/service-account-service.ts'
 import { TrustedIssuerService } from '#domain/callers/trusted-issuer-service.ts'
 import { UsageRecorder } from '#domain/callers/usage-recorder.ts'
+import { composeCertificates } from '#domain/certificates/certificate-parts.ts'
 import type { Clock } from '#domain/clock.ts'
 import type { Core } from '#domain/core.ts'
 import { DirectoryService } from '#domain/directory/directory-service.ts'
@@ -142,6 +143,11 @@ export function composeCore(parts: CoreParts): ComposedCore {
     adminToken,
   })
   const cabinets = composeCabinets({ ...base, settings, outbound, okm: parts.okm ?? noCabinets })
+  const pki = composeCertificates({
+    ...base,
+    publicUrl,
+    observer: { issuanceFailed: (error) => observer.backgroundFailed('issuance', error) },
+  })
   const tenantPurge = new TenantPurge(base)
   const serviceAccounts = new ServiceAccountService({
     ...base,
@@ -151,7 +157,13 @@ export function composeCore(parts: CoreParts): ComposedCore {
   const verification = new VerificationService({ ...base, policies, observer })
   const core: Core = {
     clock,
-    tenants: new TenantService({ ...base, signer, sealer, purge: tenantPurge }),
+    tenants: new TenantService({
+      ...base,
+      signer,
+      sealer,
+      roots: pki.roots,
+      purge: tenantPurge,
+    }),
     settings,
     serviceAccounts,
     accountTokens: new AccountTokenService({ ...base, serviceAccounts, scopes: cabinetScopes }),
@@ -183,6 +195,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     resync: new ResyncService({ ...base, policies }),
     ...cabinets.services,
     checkpoints,
+    pki,
     journal: new JournalService({ ...base, checkpoints, sealer }),
     webhooks: new WebhookService({ ...base, settings, outbound }),
     webhookDeliveries: new WebhookDeliveryService(base),

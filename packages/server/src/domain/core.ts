@@ -11,6 +11,7 @@ import type { Authenticator } from './callers/authenticator.ts'
 import type { OauthService } from './callers/oauth-service.ts'
 import type { ServiceAccountService } from './callers/service-account-service.ts'
 import type { TrustedIssuerService } from './callers/trusted-issuer-service.ts'
+import type { CertificateParts } from './certificates/certificate-parts.ts'
 import type { DirectoryService } from './directory/directory-service.ts'
 import type { IdempotencyService } from './idempotency/idempotency-service.ts'
 import type { CheckpointService } from './journal/checkpoint-service.ts'
@@ -81,4 +82,6 @@ export interface Core {
   readonly checkpoints: CheckpointService
   readonly webhooks: WebhookService
   readonly webhookDeliveries: WebhookDeliveryService
+  /** The certificate authority: `pki.signers`, `pki.certificates`, and so on. */
+  readonly pki: CertificateParts
 }

@@ -37,6 +37,8 @@ export type ErrorCode =
   | 'device_not_found'
   | 'method_not_found'
   | 'list_not_found'
+  | 'certificate_not_found'
+  | 'signer_not_found'
   | 'ambiguous_reference'
   // State
   | 'already_exists'

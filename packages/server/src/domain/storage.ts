@@ -10,6 +10,7 @@ import { AccountTokenStore } from './callers/account-token-store.ts'
 import { CredentialStore } from './callers/credential-store.ts'
 import { ServiceAccountStore } from './callers/service-account-store.ts'
 import { TrustedIssuerStore } from './callers/trusted-issuer-store.ts'
+import { PkiStores } from './certificates/pki-store.ts'
 import type { Clock } from './clock.ts'
 import { DeviceEventStore } from './devices/device-event-store.ts'
 import { DeviceLinkStore } from './devices/device-link-store.ts'
@@ -279,6 +280,10 @@ export class Stores {
 
   get webhookEndpoints(): WebhookEndpointStore {
     return this.#once(WebhookEndpointStore)
+  }
+
+  get pki(): PkiStores {
+    return this.#once(PkiStores)
   }
 
   get events(): EventStore {

@@ -1,5 +1,6 @@
 import type { ApprovalTables } from './schema/approvals.ts'
 import type { CabinetTables } from './schema/cabinets.ts'
+import type { CertificateTables } from './schema/certificates.ts'
 import type { DeliveryTables } from './schema/delivery.ts'
 import type { DeviceTables } from './schema/devices.ts'
 import type { OtpListTables } from './schema/otp-lists.ts'
@@ -12,6 +13,7 @@ import type { OtpListTables } from './schema/otp-lists.ts'
 export interface Schema
   extends OtpListTables,
     DeliveryTables,
+    CertificateTables,
     DeviceTables,
     ApprovalTables,
     CabinetTables {
@@ -83,7 +85,7 @@ export interface TenantKeyTable {
 export interface SigningKeyTable {
   tenant_id: string
   kid: string
-  /** audit, oauth; more with later features. */
+  /** audit, oauth, certificates, keyless. */
   purpose: string
   public_jwk: string
   sealed_private: Uint8Array

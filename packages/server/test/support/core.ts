@@ -13,6 +13,10 @@ import type { Scope } from '#domain/callers/scopes.ts'
 import { ServiceAccountService } from '#domain/callers/service-account-service.ts'
 import { TrustedIssuerService } from '#domain/callers/trusted-issuer-service.ts'
 import { UsageRecorder } from '#domain/callers/usage-recorder.ts'
+import {
+  type CertificateParts,
+  composeCertificates,
+} from '#domain/certificates/certificate-parts.ts'
 import type { ErrorCode } from '#domain/errors.ts'
 import { IdempotencyService } from '#domain/idempotency/idempotency-service.ts'
 import { Sealer } from '#domain/journal/sealer.ts'
@@ -67,6 +71,7 @@ export interface TestCore extends AsyncDisposable {
   readonly trustedIssuers: TrustedIssuerService
   readonly oauth: OauthService
   readonly idempotency: IdempotencyService
+  readonly pki: CertificateParts
 }
 
 export const testPublicUrl = 'https://countersign.test'
@@ -102,12 +107,26 @@ export async function createTestCore(options: TestCoreOptions = {}): Promise<Tes
     },
   })
   const platform = new PlatformBootstrap({ storage, vault, signer, randomness, clock })
+  const pki = composeCertificates({
+    storage,
+    vault,
+    randomness,
+    clock,
+    nextId,
+    publicUrl: () => testPublicUrl,
+    observer: {
+      issuanceFailed: (error) => {
+        throw error
+      },
+    },
+  })
   const tenantPurge = new TenantPurge({ storage, clock })
   const tenants = new TenantService({
     storage,
     vault,
     signer,
     sealer,
+    roots: pki.roots,
     purge: tenantPurge,
     randomness,
     clock,
@@ -153,6 +172,7 @@ export async function createTestCore(options: TestCoreOptions = {}): Promise<Tes
     },
   })
   return {
+    pki,
     idempotency,
     accessTokens,
     authenticator,
@@ -173,6 +193,7 @@ export async function createTestCore(options: TestCoreOptions = {}): Promise<Tes
     tenantPurge,
     settings,
     async [Symbol.asyncDispose]() {
+      await pki.issuance.stop()
       await test[Symbol.asyncDispose]()
       await ownDatabase?.drop()
     },

@@ -19,6 +19,7 @@ export interface ApiReply {
   readonly headers: Readonly<Record<string, string | undefined>>
   /** Of a reply that is not JSON: its text. */
   readonly body: Json
+  /** The body as it came. */
   readonly bytes: Buffer
 }
 
@@ -30,6 +31,8 @@ export interface ApiRequest {
   readonly body?: unknown
   /** Sent as a form. */
   readonly form?: Readonly<Record<string, string>> | string
+  /** Sent as it is, under its own media type. */
+  readonly raw?: { readonly contentType: string; readonly payload: Uint8Array }
   readonly address?: string
 }
 
@@ -80,9 +83,9 @@ export async function createPlatformApi(env: Record<string, string> = {}): Promi
     clock,
     origin,
     adminSecret,
-    async call(target, { as = adminSecret, headers = {}, body, form, address } = {}) {
+    async call(target, { as = adminSecret, headers = {}, body, form, raw, address } = {}) {
       const [method = '', path = ''] = target.split(' ')
-      const sent = payloadOf(body, form)
+      const sent = raw ?? payloadOf(body, form)
       const response = await fetch(origin + path, {
         method,
         redirect: 'manual',
@@ -92,15 +95,15 @@ export async function createPlatformApi(env: Record<string, string> = {}): Promi
           ...(address === undefined ? {} : { 'x-forwarded-for': address }),
           ...headers,
         },
-        ...(sent === undefined ? {} : { body: sent.payload }),
+        ...(sent === undefined ? {} : { body: Buffer.from(sent.payload) }),
       })
       const { status } = response
       const bytes = Buffer.from(await response.arrayBuffer())
       const received = Object.fromEntries(response.headers)
       checker.check({ method, path, status, headers: received, body: bytes })
+      const type = received['content-type'] ?? ''
       const text = bytes.toString('utf8')
-      const isText = /^(text\/|application\/pdf)/.test(received['content-type'] ?? '')
-      const read = text === '' ? undefined : isText ? text : JSON.parse(text)
+      const read = text !== '' && type.includes('json') ? JSON.parse(text) : text || undefined
       return { status, headers: received, body: read, bytes }
     },
     async createTenant(id) {

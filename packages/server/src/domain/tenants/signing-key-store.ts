@@ -3,8 +3,8 @@ import type { Queries } from '#storage/queries.ts'
 import type { SigningKeyTable } from '#storage/schema.ts'
 import { statement } from '#storage/statement.ts'
 
-/** What a key signs: checkpoints of the journal, or access tokens. */
-export type SigningPurpose = 'audit' | 'oauth'
+/** What a key signs: checkpoints of the journal, access tokens, certificates, a customer's tokens (Keyless). */
+export type SigningPurpose = 'audit' | 'oauth' | 'certificates' | 'keyless'
 
 /** A signing key and its life; `retiredAtMs` is null while it signs. */
 export interface SigningKey extends StoredSigningKey {
@@ -35,6 +35,18 @@ const list = statement((db, p: { tenantId: string; purpose: string }) =>
     .where('purpose', '=', p.purpose)
     .orderBy('created_at', 'desc')
     .orderBy('kid'),
+)
+
+const find = statement((db, p: { tenantId: string; kid: string }) =>
+  db
+    .selectFrom('signing_key')
+    .selectAll()
+    .where('tenant_id', '=', p.tenantId)
+    .where('kid', '=', p.kid),
+)
+
+const remove = statement((db, p: { tenantId: string; kid: string }) =>
+  db.deleteFrom('signing_key').where('tenant_id', '=', p.tenantId).where('kid', '=', p.kid),
 )
 
 const retireOthers = statement(
@@ -79,6 +91,16 @@ export class SigningKeyStore {
       created_at: key.createdAtMs,
       retired_at: key.retiredAtMs,
     })
+  }
+
+  async find(tenantId: string, kid: string): Promise<SigningKey | undefined> {
+    const row = await this.#queries.first(find, { tenantId, kid })
+    return row && asKey(row)
+  }
+
+  /** From then on nothing is signed with it. */
+  async remove(tenantId: string, kid: string): Promise<void> {
+    await this.#queries.run(remove, { tenantId, kid })
   }
 
   /** Retired ones too, newest first. */

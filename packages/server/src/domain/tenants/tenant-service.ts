@@ -2,6 +2,7 @@ import type { Randomness } from '#custody/randomness.ts'
 import type { Signer } from '#custody/signer.ts'
 import type { Vault } from '#custody/vault.ts'
 import { type Caller, platformTenantId } from '../callers/caller.ts'
+import type { RootService } from '../certificates/root-service.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../paging.ts'
@@ -26,6 +27,7 @@ export class TenantService {
   readonly #vault: Vault
   readonly #signer: Signer
   readonly #sealer: TenantSealer
+  readonly #roots: RootService
   readonly #purge: TenantPurge
   readonly #randomness: Randomness
   readonly #clock: Clock
@@ -36,6 +38,7 @@ export class TenantService {
     vault: Vault
     signer: Signer
     sealer: TenantSealer
+    roots: RootService
     purge: TenantPurge
     randomness: Randomness
     clock: Clock
@@ -45,6 +48,7 @@ export class TenantService {
     this.#vault = dependencies.vault
     this.#signer = dependencies.signer
     this.#sealer = dependencies.sealer
+    this.#roots = dependencies.roots
     this.#purge = dependencies.purge
     this.#randomness = dependencies.randomness
     this.#clock = dependencies.clock
@@ -52,7 +56,7 @@ export class TenantService {
   }
 
   /**
-   * Makes a tenant with its data key, its audit key, its domain `default`, the built-in token products and the default
+   * Makes a tenant with its data key, its audit key, its root, its domain `default`, the built-in token products and the default
    * repository.
    *
    * @param tenant.id absent: a ULID.
@@ -67,6 +71,7 @@ export class TenantService {
     const dataKey = this.#vault.createWrappedKey(id, 1)
     const auditKey = await this.#signer.createKey()
     const sealedAuditKey = await auditKey.seal(id, dataKey)
+    const root = await this.#roots.prepare(id, dataKey)
     const callbackSecret = newCallbackSecret(id, dataKey, {
       vault: this.#vault,
       randomness: this.#randomness,
@@ -86,6 +91,7 @@ export class TenantService {
           createdAtMs: nowMs,
           retiredAtMs: null,
         })
+        await root.insert(stores)
         await putCallbackSecret(stores, id, callbackSecret)
         await stores.userDomains.insertFirst(id, nowMs, this.#nextId)
         await stores.products.insertDefaults(id, nowMs, this.#nextId)

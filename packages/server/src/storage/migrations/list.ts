@@ -3,6 +3,7 @@ import { foundation } from './0001-foundation.ts'
 import { otpLists } from './0002-otp-lists.ts'
 import { delivery } from './0003-delivery.ts'
 import { cabinets } from './0004-cabinets.ts'
+import { certificates } from './0005-certificates.ts'
 import { devices } from './0006-devices.ts'
 import { approvals } from './0007-approvals.ts'
 
@@ -18,6 +19,7 @@ export const migrations: readonly Migration[] = [
   { version: 2, name: 'otp-lists', statements: otpLists },
   { version: 3, name: 'delivery', statements: delivery },
   { version: 4, name: 'cabinets', statements: cabinets },
+  { version: 5, name: 'certificates', statements: certificates },
   { version: 6, name: 'devices', statements: devices },
   { version: 7, name: 'approvals', statements: approvals },
 ]

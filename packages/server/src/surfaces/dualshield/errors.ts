@@ -86,6 +86,8 @@ export const wireErrors = {
   subscription_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   enrolment_code_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   device_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  certificate_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  signer_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   method_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   list_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   webhook_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },

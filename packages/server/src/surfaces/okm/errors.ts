@@ -94,6 +94,8 @@ export const wireErrors = {
   method_not_found: missing,
   enrolment_code_not_found: missing,
   device_not_found: missing,
+  certificate_not_found: missing,
+  signer_not_found: missing,
   ambiguous_reference: { ...missing, text: 'User not found' },
   already_exists: existing,
   already_assigned: existing,

@@ -95,6 +95,8 @@ export const wireErrors = {
   subscription_not_found: internal,
   enrolment_code_not_found: internal,
   device_not_found: internal,
+  certificate_not_found: internal,
+  signer_not_found: internal,
   method_not_found: unknownMethod,
   list_not_found: unknownList,
   ambiguous_reference: unknownUser,

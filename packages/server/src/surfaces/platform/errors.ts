@@ -52,6 +52,8 @@ export const wireErrors = {
   subscription_not_found: missing,
   enrolment_code_not_found: missing,
   device_not_found: missing,
+  certificate_not_found: missing,
+  signer_not_found: missing,
   method_not_found: missing,
   list_not_found: missing,
   ambiguous_reference: { code: 'reference_not_found', faultCode: 'not_unique' },

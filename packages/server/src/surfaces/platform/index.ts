@@ -1,3 +1,4 @@
+import { ocspRequestBytesMax } from '@countersign/protocol/certificate/ocsp-request.ts'
 import type { FastifyInstance } from 'fastify'
 import type { Caller } from '#domain/callers/caller.ts'
 import type { Core } from '#domain/core.ts'
@@ -31,7 +32,7 @@ export function mountPlatform(app: FastifyInstance, dependencies: PlatformDepend
     renderFailure: platformFailures(readProblemCatalogue(contract)),
     territory: [''],
     unknownQuery: 'refuse',
-    bodyLimits: { importOtpTokens: importBytesMax },
+    bodyLimits: { importOtpTokens: importBytesMax, queryOcsp: ocspRequestBytesMax },
     checkPath: requirePathObjects,
   })
 }

@@ -10,8 +10,16 @@ import type { PlatformCore } from './endpoint.ts'
  */
 export async function requirePathObjects(path: CheckedPath<PlatformCore, Caller>): Promise<void> {
   const { core, caller, operation } = path
-  const { tenantId, serviceAccountId, issuerId, domain, userId, tokenId, endpointId } =
-    path.params as Partial<Record<string, string>>
+  const {
+    tenantId,
+    serviceAccountId,
+    issuerId,
+    domain,
+    userId,
+    tokenId,
+    endpointId,
+    certificateId,
+  } = path.params as Partial<Record<string, string>>
   // Public paths name tenants to anybody.
   if (caller.type === 'ANONYMOUS') return
   if (tenantId !== undefined) await core.tenants.requireVisible(caller, tenantId)
@@ -22,6 +30,7 @@ export async function requirePathObjects(path: CheckedPath<PlatformCore, Caller>
   if (issuerId !== undefined) await core.trustedIssuers.get(caller, tenantId, issuerId)
   if (domain !== undefined) await core.userDomains.get(caller, tenantId, domain)
   if (endpointId !== undefined) await core.webhooks.get(caller, tenantId, endpointId)
+  if (certificateId !== undefined) await core.pki.certificates.get(caller, tenantId, certificateId)
   if (tokenId !== undefined) await core.otpTokens.get(caller, tenantId, tokenId)
   else if (userId !== undefined) await core.users.get(caller, tenantId, userId)
 }

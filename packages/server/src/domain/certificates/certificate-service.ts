@@ -1,0 +1,311 @@
+import {
+  parseCertificationRequest,
+  provesPossession,
+} from '@countersign/protocol/certificate/certificate-request.ts'
+import { jwkFromSpki } from '@countersign/protocol/certificate/public-key.ts'
+import { DerError } from '@countersign/protocol/der/der-reader.ts'
+import { jwkThumbprint } from '@countersign/protocol/message/es256.ts'
+import type { EcdsaVerifier } from '#custody/key-custody.ts'
+import type { Caller } from '../callers/caller.ts'
+import type { Clock } from '../clock.ts'
+import { DeviceRefusal } from '../devices/device-refusal.ts'
+import { DomainError } from '../errors.ts'
+import type { Storage, Stores } from '../storage.ts'
+import type { IdSource } from '../ulid.ts'
+import type { Certificate, DeviceProfile, RevocationReason } from './certificate.ts'
+import type { Issuer } from './issuer.ts'
+import { requireDevice, requirePkiAdmin, requirePkiReader } from './pki-rights.ts'
+import { revokeCertificate } from './revoking.ts'
+
+/** What one user may have on one device: requests, certificates, and those that ended within 90 days. */
+const certificatesPerDeviceMax = 100
+const keptInListMs = 90 * 86_400_000
+
+/** Who asks, and by which keys the server knows them. */
+export interface DeviceOwner {
+  readonly tenantId: string
+  readonly deviceId: string
+  readonly userId: string
+  /** Thumbprint (RFC 7638) of the device key. */
+  readonly deviceKey: string
+  /** Thumbprint of the user's biometric key on this device. */
+  readonly bioKey: string | null
+}
+
+/** Wakes whoever issues. */
+export interface IssuanceWakeup {
+  wake(): void
+}
+
+/** Certificates of devices: asked for, polled, renewed, revoked. */
+export class CertificateService {
+  readonly #storage: Storage
+  readonly #verifier: EcdsaVerifier
+  readonly #issuance: IssuanceWakeup
+  readonly #clock: Clock
+  readonly #nextId: IdSource
+
+  constructor(dependencies: {
+    storage: Storage
+    verifier: EcdsaVerifier
+    issuance: IssuanceWakeup
+    clock: Clock
+    nextId: IdSource
+  }) {
+    this.#storage = dependencies.storage
+    this.#verifier = dependencies.verifier
+    this.#issuance = dependencies.issuance
+    this.#clock = dependencies.clock
+    this.#nextId = dependencies.nextId
+  }
+
+  /**
+   * Puts a request into the queue; it is issued within moments.
+   *
+   * @param csr PKCS#10 in DER; its subject and attributes say nothing.
+   * @returns REQUESTED.
+   * @throws DomainError `forbidden`; DeviceRefusal `csr_invalid`, `key_not_allowed`, `signer_unavailable`,
+   *   `limit_reached`.
+   */
+  async request(
+    caller: Caller,
+    owner: DeviceOwner,
+    { profile, csr }: { profile: DeviceProfile; csr: Uint8Array },
+  ): Promise<Certificate> {
+    requireDevice(caller, owner.tenantId, owner.deviceId)
+    const key = await this.#checkRequest(owner, profile, csr)
+    const { tenantId, deviceId, userId } = owner
+    const nowMs = this.#clock()
+    const id = this.#nextId()
+    const requested = await this.#storage.transaction(async (stores) => {
+      const issuer = await this.#claim(stores, owner, key.thumbprint)
+      await this.#requireRoom(stores, owner)
+      await stores.pki.certificates.insert({
+        tenantId,
+        id,
+        profile,
+        issuerId: issuer.id,
+        userId,
+        deviceId,
+        publicKey: key.publicKey,
+        nowMs,
+      })
+      await this.#reportRequest(stores, caller, owner, { id, profile, issuerId: issuer.id })
+      return stores.pki.certificates.find(tenantId, id)
+    })
+    this.#issuance.wake()
+    return found(requested)
+  }
+
+  /**
+   * Asks for a new certificate under the same reference. The old one stays usable until the new one is issued.
+   *
+   * @throws DomainError `forbidden`; DeviceRefusal as `request`, `certificate_pending` while one is asked for, `not_found`
+   *   for what is revoked or not theirs.
+   */
+  async renew(
+    caller: Caller,
+    owner: DeviceOwner,
+    { id, csr }: { id: string; csr: Uint8Array },
+  ): Promise<Certificate> {
+    const present = await this.getOwn(caller, owner, id)
+    if (present.status === 'REVOKED') throw new DeviceRefusal('not_found')
+    if (present.status === 'REQUESTED') throw new DeviceRefusal('certificate_pending')
+    const { profile } = present
+    const key = await this.#checkRequest(owner, profile as DeviceProfile, csr)
+    const { tenantId } = owner
+    const nowMs = this.#clock()
+    const renewed = await this.#storage.transaction(async (stores) => {
+      const issuer = await this.#claim(stores, owner, key.thumbprint)
+      const again = { tenantId, id, issuerId: issuer.id, publicKey: key.publicKey, nowMs }
+      if (!(await stores.pki.certificates.requestAgain(again))) {
+        throw new DeviceRefusal('certificate_pending')
+      }
+      await this.#reportRequest(stores, caller, owner, { id, profile, issuerId: issuer.id })
+      return stores.pki.certificates.find(tenantId, id)
+    })
+    this.#issuance.wake()
+    return found(renewed)
+  }
+
+  /** @throws DomainError `forbidden`; DeviceRefusal `not_found`, also for another user's or device's. */
+  async getOwn(
+    caller: Caller,
+    { tenantId, deviceId, userId }: Pick<DeviceOwner, 'tenantId' | 'deviceId' | 'userId'>,
+    id: string,
+  ): Promise<Certificate> {
+    requireDevice(caller, tenantId, deviceId)
+    const certificate = await this.#storage.read.pki.certificates.find(tenantId, id)
+    if (certificate?.deviceId !== deviceId || certificate.userId !== userId) {
+      throw new DeviceRefusal('not_found')
+    }
+    return certificate
+  }
+
+  /** Newest first, at most 100; what ended more than 90 days ago is left out. @throws DomainError `forbidden`. */
+  async listOwn(
+    caller: Caller,
+    { tenantId, deviceId, userId }: Pick<DeviceOwner, 'tenantId' | 'deviceId' | 'userId'>,
+  ): Promise<Certificate[]> {
+    requireDevice(caller, tenantId, deviceId)
+    const all = await this.#storage.read.pki.certificates.listOfDevice(
+      tenantId,
+      deviceId,
+      certificatesPerDeviceMax,
+    )
+    return all.filter((certificate) => certificate.userId === userId && this.#isRecent(certificate))
+  }
+
+  /** @throws DomainError `forbidden`, `tenant_not_found`, `certificate_not_found`. */
+  async get(caller: Caller, tenantId: string, id: string): Promise<Certificate> {
+    requirePkiReader(caller, tenantId)
+    await this.#storage.read.tenants.requireFor(caller, tenantId)
+    return present(await this.#storage.read.pki.certificates.find(tenantId, id))
+  }
+
+  /**
+   * Revokes a certificate of a device, with those that it had before its renewals. What is revoked stays as it is.
+   *
+   * @throws DomainError `forbidden`, `tenant_not_found`, `certificate_not_found`; `state_conflict` when nothing was
+   *   issued, and for signers, which are revoked as signers.
+   */
+  async revoke(
+    caller: Caller,
+    tenantId: string,
+    { id, reason }: { id: string; reason: RevocationReason },
+  ): Promise<Certificate> {
+    requirePkiAdmin(caller, tenantId)
+    await this.#storage.read.tenants.requireFor(caller, tenantId)
+    return this.#storage.transaction(async (stores) => {
+      const certificate = present(await stores.pki.certificates.find(tenantId, id))
+      if (certificate.status === 'REVOKED') return certificate
+      if (certificate.serial === null || certificate.profile === 'TENANT_SIGNER') {
+        throw new DomainError(
+          'state_conflict',
+          'Only an issued certificate of a device is revoked.',
+        )
+      }
+      await revokeCertificate(stores, caller, certificate, { reason, nowMs: this.#clock() })
+      return present(await stores.pki.certificates.find(tenantId, id))
+    })
+  }
+
+  /**
+   * Ends in the running transaction whatever was issued or asked for by a device, or by one user on it: the device or the
+   * link is gone. The right to do so is asked for by whoever ends it.
+   */
+  async revokeOfDevice(
+    stores: Stores,
+    caller: Caller,
+    of: { tenantId: string; deviceId: string; userId?: string | undefined },
+  ): Promise<void> {
+    const { tenantId, deviceId, userId } = of
+    const nowMs = this.#clock()
+    for (;;) {
+      const limit = certificatesPerDeviceMax
+      const all = await stores.pki.certificates.listLiveOfDevice(tenantId, deviceId, userId, limit)
+      for (const certificate of all) {
+        const { id } = certificate
+        const reason = 'CESSATION_OF_OPERATION'
+        if (await revokeCertificate(stores, caller, certificate, { reason, nowMs })) continue
+        await stores.pki.certificates.fail({ tenantId, id, failure: 'The device is gone.', nowMs })
+      }
+      if (all.length < limit) return
+    }
+  }
+
+  /** Checks form, possession and the rule of the profile. */
+  async #checkRequest(
+    { deviceKey, bioKey }: DeviceOwner,
+    profile: DeviceProfile,
+    csr: Uint8Array,
+  ): Promise<{ publicKey: Uint8Array; thumbprint: string }> {
+    const request = parse(csr)
+    if (!(await provesPossession(request, this.#verifier.verify))) {
+      throw new DeviceRefusal('csr_invalid', { detail: 'The self-signature does not hold.' })
+    }
+    const thumbprint = jwkThumbprint(jwkFromSpki(request.publicKey))
+    const isDeviceKey = thumbprint === deviceKey
+    const isAllowed =
+      profile === 'AST_DEVICE'
+        ? isDeviceKey
+        : !isDeviceKey && (profile === 'SIGNATURE' || thumbprint !== bioKey)
+    if (!isAllowed) throw new DeviceRefusal('key_not_allowed')
+    return { publicKey: Uint8Array.from(request.publicKey), thumbprint }
+  }
+
+  /** The signer that will issue, and the key made theirs. */
+  async #claim(
+    stores: Stores,
+    { tenantId, deviceId, userId, deviceKey, bioKey }: DeviceOwner,
+    thumbprint: string,
+  ): Promise<Issuer> {
+    const active = await stores.pki.issuers.findActive(tenantId)
+    if (active === undefined) throw new DeviceRefusal('signer_unavailable')
+    // A device has one key for all its users; a key of its own belongs to one of them.
+    if (thumbprint !== deviceKey) {
+      const isTheirs = await stores.pki.certificates.claimKey({
+        tenantId,
+        thumbprint,
+        deviceId,
+        userId,
+      })
+      const isEnrolled =
+        thumbprint !== bioKey && (await stores.pki.certificates.isEnrolled(thumbprint))
+      if (!isTheirs || isEnrolled) throw new DeviceRefusal('key_not_allowed')
+    }
+    await stores.pki.issuers.markUsed(tenantId, active.id)
+    // It may have been deleted while it was unused.
+    const issuer = await stores.pki.issuers.find(tenantId, active.id)
+    if (issuer === undefined || !issuer.isUsed || issuer.state === 'REVOKED') {
+      throw new DeviceRefusal('signer_unavailable')
+    }
+    return issuer
+  }
+
+  async #requireRoom(stores: Stores, { tenantId, deviceId, userId }: DeviceOwner): Promise<void> {
+    const limit = certificatesPerDeviceMax
+    const all = await stores.pki.certificates.listLiveOfDevice(tenantId, deviceId, userId, limit)
+    if (all.length >= limit) throw new DeviceRefusal('limit_reached')
+  }
+
+  async #reportRequest(
+    { journal }: Stores,
+    caller: Caller,
+    { tenantId, userId, deviceId }: DeviceOwner,
+    { id, profile, issuerId }: { id: string; profile: string; issuerId: string },
+  ): Promise<void> {
+    await journal.append(caller, tenantId, {
+      action: 'certificate.requested',
+      target: { type: 'certificate', id },
+      userId,
+      detail: { profile, issuer: issuerId, deviceId },
+    })
+  }
+
+  #isRecent({ revokedAtMs, notAfterMs }: Certificate): boolean {
+    const endedAtMs = revokedAtMs ?? notAfterMs
+    return endedAtMs === null || endedAtMs > this.#clock() - keptInListMs
+  }
+}
+
+function parse(csr: Uint8Array) {
+  try {
+    return parseCertificationRequest(csr)
+  } catch (error) {
+    if (!(error instanceof DerError)) throw error
+    throw new DeviceRefusal('csr_invalid', { detail: error.message })
+  }
+}
+
+function present(certificate: Certificate | undefined): Certificate {
+  if (certificate === undefined) {
+    throw new DomainError('certificate_not_found', 'No such certificate.')
+  }
+  return certificate
+}
+
+function found(certificate: Certificate | undefined): Certificate {
+  if (certificate === undefined) throw new Error('A certificate vanished.')
+  return certificate
+}

@@ -1,0 +1,77 @@
+import {
+  type Certificate,
+  parseCertificate,
+} from '@countersign/protocol/certificate/certificate.ts'
+import { findPathFault } from '@countersign/protocol/certificate/path.ts'
+import { sameBytes } from '@countersign/protocol/der/der-writer.ts'
+import { encodeHex } from '@countersign/protocol/encoding/hex.ts'
+import type { EcdsaVerifier } from '#custody/key-custody.ts'
+import type { Clock } from '../clock.ts'
+import type { Storage } from '../storage.ts'
+import type { RootService } from './root-service.ts'
+
+/** A certificate with which a user on a device may sign now. */
+export interface UsableCertificate {
+  /** Its reference. */
+  readonly certificateId: string
+  readonly profile: 'AST_DEVICE' | 'SIGNATURE'
+  /** Signer first, root last, DER. */
+  readonly chain: readonly Uint8Array[]
+}
+
+/** Why a certificate may not be used. */
+export type CertificateFault = 'unknown' | 'other_owner' | 'revoked' | 'replaced' | 'path'
+
+/** Says whether the certificate in a signed message is one that this user on this device may sign with, at this moment. */
+export class SignatureCertificates {
+  readonly #storage: Storage
+  readonly #roots: RootService
+  readonly #verifier: EcdsaVerifier
+  readonly #clock: Clock
+
+  constructor(dependencies: {
+    storage: Storage
+    roots: RootService
+    verifier: EcdsaVerifier
+    clock: Clock
+  }) {
+    this.#storage = dependencies.storage
+    this.#roots = dependencies.roots
+    this.#verifier = dependencies.verifier
+    this.#clock = dependencies.clock
+  }
+
+  /**
+   * The certificate must be, byte for byte, the present one of a reference of this user and device, of profile AST_DEVICE
+   * or SIGNATURE, not revoked, valid now, and below an ACTIVE or RETIRED signer; the path is validated as strangers do.
+   */
+  async check(
+    leaf: Certificate,
+    owner: { tenantId: string; deviceId: string; userId: string },
+  ): Promise<UsableCertificate | CertificateFault> {
+    const { tenantId } = owner
+    const { certificates, issuance, issuers } = this.#storage.read.pki
+    const issued = await issuance.findIssued(tenantId, encodeHex(leaf.serial))
+    if (issued === undefined || !sameBytes(issued.der, leaf.der)) return 'unknown'
+    const certificate = await certificates.find(tenantId, issued.certificateId)
+    if (certificate?.userId !== owner.userId || certificate.deviceId !== owner.deviceId) {
+      return 'other_owner'
+    }
+    const { id: certificateId, profile, status, serial } = certificate
+    if (profile !== 'AST_DEVICE' && profile !== 'SIGNATURE') return 'other_owner'
+    if (status === 'REVOKED' || issued.revokedAtMs !== null) return 'revoked'
+    if (serial !== issued.serial) return 'replaced'
+    const signer = await issuers.find(tenantId, issued.issuerId)
+    if (signer?.certificate === undefined) return 'revoked'
+    const anchor = await this.#roots.anchor(tenantId)
+    const fault = await findPathFault({
+      path: [leaf, parseCertificate(signer.certificate), parseCertificate(anchor)],
+      anchors: [anchor],
+      atMs: this.#clock(),
+      leaf: { keyUsage: 'digitalSignature' },
+      verify: this.#verifier.verify,
+    })
+    if (fault !== undefined) return 'path'
+    return { certificateId, profile, chain: [signer.certificate, anchor] }
+  }
+}
