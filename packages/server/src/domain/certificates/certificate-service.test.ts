@@ -109,20 +109,20 @@ describe.each(engines)('certificates on %s', (engine) => {
     const csr = await csrOf(device.deviceKey)
     const request = { profile: 'AST_DEVICE', csr } as const
     await expect(certificates().request(other.caller, device.owner, request)).rejects.toThrow(
-      refusal('forbidden') as Error,
+      refusal('forbidden'),
     )
     await expect(certificates().request(bench.admin, device.owner, request)).rejects.toThrow(
-      refusal('forbidden') as Error,
+      refusal('forbidden'),
     )
     await expect(certificates().getOwn(other.caller, other.owner, issued.id)).rejects.toThrow(
       deviceRefusal('not_found'),
     )
     const stranger = testCaller('shop', ['tenant:write'])
     await expect(certificates().get(stranger, tenantId, issued.id)).rejects.toThrow(
-      refusal('tenant_not_found') as Error,
+      refusal('tenant_not_found'),
     )
     await expect(certificates().get(stranger, 'shop', issued.id)).rejects.toThrow(
-      refusal('certificate_not_found') as Error,
+      refusal('certificate_not_found'),
     )
     expect(await certificates().listOwn(device.caller, device.owner)).toHaveLength(1)
     expect(await certificates().listOwn(other.caller, other.owner)).toEqual([])

@@ -22,7 +22,7 @@ describe.each(engines)('signers on %s', (engine) => {
     const root = await bench.core.storage.read.pki.issuers.find(tenantId, 'root')
     expect(root).toMatchObject({ state: 'ROOT', generation: -1 })
     await expect(signers().get(bench.admin, tenantId, 'current')).rejects.toThrow(
-      refusal('signer_not_found') as Error,
+      refusal('signer_not_found'),
     )
     const created = await signers().create(bench.admin, tenantId)
     expect(created).toMatchObject({ state: 'ACTIVE', generation: 0, name: 'signer-0' })
@@ -76,7 +76,7 @@ describe.each(engines)('signers on %s', (engine) => {
   test('v1 does not rotate', async () => {
     await signers().create(bench.admin, tenantId, { rotates: false })
     await expect(signers().create(bench.admin, tenantId, { rotates: false })).rejects.toThrow(
-      refusal('already_exists') as Error,
+      refusal('already_exists'),
     )
   })
 
@@ -102,7 +102,7 @@ describe.each(engines)('signers on %s', (engine) => {
     const again = { tenantId, id, issuerId: 'root', publicKey: null, nowMs: bench.core.clock() }
     await bench.core.storage.transaction((stores) => stores.pki.certificates.requestAgain(again))
     await expect(signers().renew(bench.admin, tenantId, id)).rejects.toThrow(
-      refusal('state_conflict') as Error,
+      refusal('state_conflict'),
     )
     const failed = { tenantId, id, failure: 'test', nowMs: bench.core.clock() }
     await bench.core.storage.transaction((stores) => stores.pki.certificates.fail(failed))
@@ -115,22 +115,22 @@ describe.each(engines)('signers on %s', (engine) => {
     const issued = await bench.issue(bench.createDevice())
     await signers().revoke(bench.admin, tenantId, signer.id)
     await expect(signers().revoke(bench.admin, tenantId, signer.id)).rejects.toThrow(
-      refusal('state_conflict') as Error,
+      refusal('state_conflict'),
     )
     const after = await signers().get(bench.admin, tenantId, signer.id)
     expect(after).toMatchObject({ state: 'REVOKED', certificate: undefined })
     await expect(signers().chain(bench.admin, tenantId, signer.id)).rejects.toThrow(
-      refusal('state_conflict') as Error,
+      refusal('state_conflict'),
     )
     await expect(signers().get(bench.admin, tenantId, 'current')).rejects.toThrow(
-      refusal('signer_not_found') as Error,
+      refusal('signer_not_found'),
     )
     expect(await bench.core.storage.read.signingKeys.list(tenantId, 'certificates')).toHaveLength(1)
     const device = bench.createDevice()
     const csr = await csrOf(device.deviceKey)
     await expect(
       certificates().request(device.caller, device.owner, { profile: 'AST_DEVICE', csr }),
-    ).rejects.toThrow(expect.objectContaining({ code: 'signer_unavailable' }) as Error)
+    ).rejects.toThrow(expect.objectContaining({ code: 'signer_unavailable' }))
     const { signatureCertificates } = bench.core.pki
     const leaf = parseCertificate(issued.der ?? new Uint8Array())
     const owner = { tenantId, deviceId: issued.deviceId ?? '', userId: issued.userId ?? '' }
@@ -171,16 +171,16 @@ describe.each(engines)('signers on %s', (engine) => {
     await bench.settle()
     await signers().delete(bench.admin, tenantId, unused.id)
     await expect(signers().get(bench.admin, tenantId, unused.id)).rejects.toThrow(
-      refusal('signer_not_found') as Error,
+      refusal('signer_not_found'),
     )
     const used = await signers().create(bench.admin, tenantId)
     await bench.settle()
     await bench.issue(bench.createDevice())
     await expect(signers().delete(bench.admin, tenantId, used.id)).rejects.toThrow(
-      refusal('in_use') as Error,
+      refusal('in_use'),
     )
     await expect(signers().delete(bench.admin, tenantId, 'root')).rejects.toThrow(
-      refusal('signer_not_found') as Error,
+      refusal('signer_not_found'),
     )
   })
 
@@ -196,7 +196,7 @@ describe.each(engines)('signers on %s', (engine) => {
     await signers().revoke(bench.admin, tenantId, 'current')
     await ensure()
     await expect(signers().get(bench.admin, tenantId, 'current')).rejects.toThrow(
-      refusal('signer_not_found') as Error,
+      refusal('signer_not_found'),
     )
   })
 
@@ -210,7 +210,7 @@ describe.each(engines)('signers on %s', (engine) => {
     )
     expect(new Set(roots).size).toBe(1)
     await expect(bench.core.pki.roots.anchorHash('nobody')).rejects.toThrow(
-      refusal('tenant_not_found') as Error,
+      refusal('tenant_not_found'),
     )
   })
 
@@ -219,16 +219,16 @@ describe.each(engines)('signers on %s', (engine) => {
     const signer = await signers().create(bench.admin, tenantId)
     const stranger = testCaller('shop', ['tenant:write'])
     await expect(signers().get(stranger, tenantId, signer.id)).rejects.toThrow(
-      refusal('tenant_not_found') as Error,
+      refusal('tenant_not_found'),
     )
     await expect(signers().get(stranger, 'shop', signer.id)).rejects.toThrow(
-      refusal('signer_not_found') as Error,
+      refusal('signer_not_found'),
     )
     const reader = testCaller(tenantId, ['ast:read'])
     expect((await signers().get(reader, tenantId, 'current')).id).toBe(signer.id)
-    await expect(signers().create(reader, tenantId)).rejects.toThrow(refusal('forbidden') as Error)
+    await expect(signers().create(reader, tenantId)).rejects.toThrow(refusal('forbidden'))
     await expect(signers().revoke(reader, tenantId, 'current')).rejects.toThrow(
-      refusal('forbidden') as Error,
+      refusal('forbidden'),
     )
   })
 

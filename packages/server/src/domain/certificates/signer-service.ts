@@ -17,8 +17,8 @@ const generationMax = 1_000
 const attemptsMax = 20
 const defaultName = 'default'
 
-/** A signer's id, or the ACTIVE one. */
-export type SignerSpec = 'current' | string
+/** A signer's id, or `current`: the ACTIVE one. */
+export type SignerSpec = string
 
 /** The authorities that issue a tenant's certificates: one of them is ACTIVE at most. */
 export class SignerService {
