@@ -10,7 +10,12 @@ type Sealed =
       readonly row: 'request_key'
       readonly column: 'sealed_body'
     }
-  | { readonly table: 'cabinet_acl'; readonly row: 'id'; readonly column: 'sealed_content' }
+  | {
+      readonly table: 'cabinet_acl'
+      readonly row: 'id'
+      readonly column: 'sealed_content'
+      readonly rowsAtOnce: number
+    }
   | {
       readonly table: 'webhook_endpoint'
       readonly row: 'id'
@@ -23,7 +28,7 @@ export const sealedColumns: readonly Sealed[] = [
   { table: 'otp_token', row: 'id', column: 'sealed_secret' },
   { table: 'signing_key', row: 'kid', column: 'sealed_private' },
   { table: 'idempotent_reply', row: 'request_key', column: 'sealed_body' },
-  { table: 'cabinet_acl', row: 'id', column: 'sealed_content' },
+  { table: 'cabinet_acl', row: 'id', column: 'sealed_content', rowsAtOnce: 5 },
   { table: 'webhook_endpoint', row: 'id', column: 'sealed_secret' },
   { table: 'webhook_endpoint', row: 'id', column: 'sealed_previous' },
   { table: 'otp_list_method', row: 'name', column: 'sealed_key' },
@@ -51,6 +56,8 @@ export interface SealedPlaces {
 
 /** The casts: one table's types stand for all, the names come from the list above. */
 function columnPlaces(sealed: Sealed): SealedPlaces {
+  // Large values are read a few at a time.
+  const rowsAtOnce = 'rowsAtOnce' in sealed ? sealed.rowsAtOnce : undefined
   const table = sealed.table as 'otp_token'
   const row = sealed.row as 'id'
   const column = sealed.column as 'sealed_secret'
@@ -74,7 +81,7 @@ function columnPlaces(sealed: Sealed): SealedPlaces {
             .where('tenant_id', '=', tenantId)
             .where(row, '>', afterRow)
             .orderBy(row)
-            .limit(limit),
+            .limit(rowsAtOnce === undefined ? limit : Math.min(limit, rowsAtOnce)),
         ),
         {},
       )
