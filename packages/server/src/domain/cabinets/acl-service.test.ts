@@ -4,10 +4,14 @@ import {
   lockListDigest,
   userListDigest,
 } from '@countersign/protocol/cabinet/access-list.ts'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { systemRandomness } from '#custody/randomness.ts'
 import { statement } from '#storage/statement.ts'
 import { engines, refusal, testCaller, waitingRecords } from '#test/support/core.ts'
+import { Stores } from '../storage.ts'
 import type { AclDraft } from './acl.ts'
+import { aclContentPlace, encodeAclContent } from './acl-content.ts'
 import {
   acme,
   benchParts,
@@ -21,7 +25,9 @@ import {
   vectorAcl,
 } from './cabinets.fixture.ts'
 import type { CabinetParts } from './compose-cabinets.ts'
+import { ListDigester } from './list-digester.ts'
 import { mergeAcls } from './merge.ts'
+import { PlatformSecret } from './platform-secret.ts'
 
 describe.each(engines)('access lists on %s', (engine) => {
   let bench: CabinetBench
@@ -300,6 +306,43 @@ describe.each(engines)('access lists on %s', (engine) => {
     expect(acls).toHaveLength(2)
   })
 
+  test('a link that is made while its list is being overwritten waits for it', async () => {
+    const { cabinetAcls, cabinetAclLinks } = bench.services
+    const { id, serial } = await newCabinet()
+    const acl = vectorAcl({ id: newId(), users: [cabinetUser({ pinHash: 'before' })] })
+    await cabinetAcls.put(acme, 'acme', acl)
+    const { test: database, vault, clock, nextId } = bench.core
+    const users = [cabinetUser({ pinHash: 'after' })]
+    const sealedContent = await vault.seal(
+      aclContentPlace('acme', acl.id),
+      encodeAclContent({ users, locks: acl.locks }),
+    )
+    const digestKey = new PlatformSecret(
+      { storage: bench.core.storage, vault, randomness: systemRandomness },
+      'cabinet-digest-key',
+    )
+    const digests = await new ListDigester({ digestKey }).digestsOf({ locks: acl.locks, users })
+    // What the service does, but for a pause before the commit.
+    const overwriting = database.database.transaction(async (queries) => {
+      const { acls, rights, tally } = new Stores(queries, clock, nextId).cabinets
+      const version = await tally.lockRights('acme')
+      const counts = { userCount: 1, lockCount: acl.locks.length }
+      const written = { tenantId: 'acme', id: acl.id, version, userData: {}, nowMs: clock() }
+      await acls.overwrite({ ...written, ...counts, ...digests, sealedContent })
+      await rights.touchCarriers('acme', acl.id)
+      if (engine === 'postgres') await queries.first(pause, {})
+    })
+    const pair = { aclId: acl.id, cabinetId: id }
+    const linking = new Promise((resolve) => setTimeout(resolve, 100)).then(() =>
+      cabinetAclLinks.create(acme, 'acme', pair),
+    )
+    await linking
+    const during = await heldBy(serial)
+    await overwriting
+    expect((await heldBy(serial)).users[0]?.pinHash).toBe('after')
+    expect(during.users[0]?.pinHash).toBe('after')
+  })
+
   test('1,000 users with 500 locks are stored, digested and merged in under a second', async () => {
     const { id, serial } = await newCabinet()
     const locks = Array.from({ length: 500 }, (_, lock) => `07${String(lock).padStart(14, '0')}`)
@@ -360,4 +403,8 @@ const readEverything = statement((db, p: { id: string; cabinetId: string }) =>
     .where('acl.id', '=', p.id)
     .where('rights.tenant_id', '=', 'acme')
     .where('rights.cabinet_id', '=', p.cabinetId),
+)
+
+const pause = statement((db, _: object) =>
+  db.selectNoFrom(sql<string>`cast(pg_sleep(0.5) as text)`.as('slept')),
 )
