@@ -7,6 +7,7 @@ import { exitCodeHelp, exitCodes, failureOf } from './commands/failure.ts'
 import type { OtpOptions } from './commands/otp.ts'
 import type { OtpListPrintOptions } from './commands/otp-list/print.ts'
 import type { RewrapOptions } from './commands/rewrap/rewrap.ts'
+import type { SimulateCabinetOptions } from './commands/simulate/simulate-cabinet.ts'
 import { Terminal } from './commands/terminal.ts'
 import type { TokenImportOptions } from './commands/token-import.ts'
 
@@ -173,6 +174,32 @@ command(program, 'otp', 'print the current code of a key URI (otpauth://...)')
   .action(
     run<OtpOptions>(async (terminal, options, [uri]) =>
       (await import('./commands/otp.ts')).otp(terminal, uri, options),
+    ),
+  )
+
+const simulate = program.command('simulate').description('devices, towards a server that runs')
+
+command(
+  simulate,
+  'cabinet',
+  'key cabinets: they poll, hold lists, give out keys and upload audit records',
+)
+  .requiredOption('--url <url>', 'of the server, such as http://127.0.0.1:8080')
+  .option('--serial <serial>', 'of the first one; more are counted up from it', '0203cc1fc4000001')
+  .option('--count <n>', 'how many; one tells what it does', '1')
+  .option('--interval <seconds>', 'between two polls; default: what the server says')
+  .option('--seconds <n>', 'how long; default: until it is interrupted')
+  .option('--checkout-every <seconds>', 'how often a key is taken at each cabinet, on average')
+  .option('--sockets <n>', 'connections of all together', '64')
+  .option('--timeout <seconds>', 'for an answer', '10')
+  .option('--loss <percent>', 'of the calls that the network loses', '0')
+  .option('--eager', 'poll again at once while something differs; a single one always does')
+  .option('--readable', 'upload readable events as JSON, once the audit URL is known')
+  .option('--register <customer>', 'register the cabinets first')
+  .option('--token-file <file>', 'with --register: a token with okms:write')
+  .action(
+    run<SimulateCabinetOptions>(async (terminal, options) =>
+      (await import('./commands/simulate/simulate-cabinet.ts')).simulateCabinet(terminal, options),
     ),
   )
 

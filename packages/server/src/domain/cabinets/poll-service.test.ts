@@ -124,6 +124,19 @@ describe.each(engines)('polls of key cabinets on %s', (engine) => {
     expect(await bench.services.cabinets.get(acme, 'acme', id)).toMatchObject(seen)
   })
 
+  test('what cannot be kept is not, and keeps nothing else from being written', async () => {
+    const [one, two] = [await registered(), await registered()]
+    await poll(one.serial, { kasFirmware: 'a\u0000b', installCode: '\ud800' })
+    await poll(two.serial, { kasFirmware: '018', installCode: 'x'.repeat(65) })
+    await bench.contacts.flush()
+    const other = benchParts(bench.core).services.cabinets
+    const lastSyncAtMs = bench.core.clock()
+    const seen = { lastSyncAtMs, firmwareVersion: null }
+    expect(await other.get(acme, 'acme', one.id)).toMatchObject(seen)
+    expect(await other.get(acme, 'acme', two.id)).toMatchObject({ ...seen, firmwareVersion: '018' })
+    expect(await poll('no serial/\u0000')).toBe(undefined)
+  })
+
   test('nothing differs: nothing is answered', async () => {
     const { serial } = await registered()
     const inStep: PollReport = {

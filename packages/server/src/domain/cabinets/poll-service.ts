@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import type { Storage } from '../storage.ts'
 import type { IdSource } from '../ulid.ts'
+import { isStorable } from '../users/name-text.ts'
 import type { AccessLists, DigestedList } from './access-lists.ts'
 import { isSerial, urlsOf } from './cabinet.ts'
 import { cabinetNotFound } from './cabinet-service.ts'
@@ -17,6 +18,8 @@ import type { PollAnswer, PollRequest, SettingName, UserAccess, UserSelector } f
 import { firmwareTypeOf, nextDifference, type PollView, retailCfg } from './poll-order.ts'
 import type { PolledCabinet, Told } from './poll-store.ts'
 import type { UnclaimedCabinets } from './unclaimed-cabinets.ts'
+
+const reportedTextMax = 64
 
 /** Keeps cabinets in step. Callers are devices, which the surface has found trustworthy. */
 export class CabinetPollService {
@@ -55,12 +58,13 @@ export class CabinetPollService {
    * @throws DomainError `tenant_disabled`, `unavailable`.
    */
   async poll(caller: Caller, request: PollRequest): Promise<PollAnswer | undefined> {
+    if (!isSerial(request.serial)) return undefined
     const nowMs = this.#clock()
     const note: ContactNote = {
       lastSyncAtMs: nowMs,
       lastAddress: caller.address,
-      firmwareVersion: request.report.kasFirmware ?? null,
-      installCode: request.report.installCode ?? null,
+      firmwareVersion: keptText(request.report.kasFirmware),
+      installCode: keptText(request.report.installCode),
     }
     const cabinet = await this.#storage.read.cabinets.polls.findBySerial(request.serial)
     if (cabinet === undefined) {
@@ -155,6 +159,12 @@ export class CabinetPollService {
     })
     return answerOf(view, name, list)
   }
+}
+
+/** What a device says is kept as it is, if it can be. */
+function keptText(text: string | undefined): string | null {
+  const isKept = text !== undefined && text.length <= reportedTextMax && isStorable(text)
+  return isKept ? text : null
 }
 
 /** @returns false for a tenant that is gone. @throws DomainError `tenant_disabled`. */
