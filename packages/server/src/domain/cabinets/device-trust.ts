@@ -21,6 +21,7 @@ export interface DeviceConnection {
 
 /** More than any certificate needs. */
 const certificateBytesMax = 12_288
+const keptAddressesMax = 10_000
 const clientAuthentication = '1.3.6.1.5.5.7.3.2'
 const anyExtendedUsage = '2.5.29.37.0'
 
@@ -29,6 +30,7 @@ export class DeviceTrust {
   readonly #rule: DeviceTrustRule
   readonly #clock: Clock
   readonly #authorities: readonly X509Certificate[]
+  readonly #listed = new Map<string, boolean>()
 
   constructor({ rule, clock }: { rule: DeviceTrustRule; clock: Clock }) {
     this.#rule = rule
@@ -53,10 +55,20 @@ export class DeviceTrust {
       case 'open':
         return true
       case 'allowlist':
-        return address !== null && isAddressIn(this.#rule.ranges, address)
+        return address !== null && this.#isListed(this.#rule.ranges, address)
       case 'mtls':
         return certificate !== undefined && this.#trustsCertificate(certificate, serial)
     }
+  }
+
+  /** Devices call from the same addresses again and again. */
+  #isListed(ranges: readonly AddressRange[], address: string): boolean {
+    const kept = this.#listed.get(address)
+    if (kept !== undefined) return kept
+    const isListed = isAddressIn(ranges, address)
+    if (this.#listed.size >= keptAddressesMax) this.#listed.clear()
+    this.#listed.set(address, isListed)
+    return isListed
   }
 
   /** One step from an authority: that is how the certificates of devices are issued. */

@@ -7,6 +7,8 @@ import { keyedHashHex } from '#custody/secrets.ts'
 import type { PlatformSecret } from './platform-secret.ts'
 import type { ListDigests } from './rights-store.ts'
 
+const keptMacsMax = 20_000
+
 /**
  * Digests of lists in the form in which they are kept. Those of user lists are HMACs under a key of the platform: the
  * digest over a list of one user would let that user's PIN be found by trying, and the server only ever compares digests,
@@ -14,6 +16,8 @@ import type { ListDigests } from './rights-store.ts'
  */
 export class ListDigester {
   readonly #key: PlatformSecret
+  /** Cabinets report the same digest poll after poll. */
+  readonly #macs = new Map<string, string>()
 
   constructor({ digestKey }: { digestKey: PlatformSecret }) {
     this.#key = digestKey
@@ -29,6 +33,11 @@ export class ListDigester {
 
   /** Not inside a transaction. @param userDigest hex, in lower case. */
   async macOf(userDigest: string): Promise<string> {
-    return keyedHashHex(await this.#key.get(), userDigest)
+    const kept = this.#macs.get(userDigest)
+    if (kept !== undefined) return kept
+    const mac = keyedHashHex(await this.#key.get(), userDigest)
+    if (this.#macs.size >= keptMacsMax) this.#macs.clear()
+    this.#macs.set(userDigest, mac)
+    return mac
   }
 }
