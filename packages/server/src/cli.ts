@@ -190,6 +190,10 @@ command(
   .option('--interval <seconds>', 'between two polls; default: what the server says')
   .option('--seconds <n>', 'how long; default: until it is interrupted')
   .option('--checkout-every <seconds>', 'how often a key is taken at each cabinet, on average')
+  .option(
+    '--users <numbers>',
+    'who takes keys, such as 1001,1002; default: whoever is on the lists',
+  )
   .option('--sockets <n>', 'connections of all together', '64')
   .option('--timeout <seconds>', 'for an answer', '10')
   .option('--loss <percent>', 'of the calls that the network loses', '0')

@@ -20,10 +20,17 @@ export interface LifeOptions {
   readonly intervalSeconds: number | undefined
   /** True: asks again at once until nothing differs. */
   readonly isEager: boolean
+  /** Who comes to the cabinet; empty: whoever is on its lists. */
+  readonly visitors: readonly number[]
   /** Between two checkouts, on average; undefined: none. */
   readonly checkoutSeconds: number | undefined
   readonly isReadable: boolean
   readonly say: (text: string) => void
+}
+
+interface Access {
+  readonly locks: readonly string[]
+  readonly user: CabinetUser
 }
 
 /** What one cabinet does all day. */
@@ -85,9 +92,12 @@ export class CabinetLife {
   async takeAndReturnKey(): Promise<boolean> {
     const { random, statistics, say } = this.#options
     const { cabinet } = this
-    const known = cabinet.users.users
-    const user = known[Math.floor(random() * known.length)]
-    const access = cabinet.cacheMode ? this.#decide(user) : await this.#ask(user)
+    const { users } = cabinet.users
+    const { visitors } = this.#options
+    const known = visitors.length > 0 ? visitors : users.map(({ userId }) => userId)
+    const visitor = known[Math.floor(random() * known.length)]
+    if (visitor === undefined) return false
+    const access = cabinet.cacheMode ? this.#decide(visitor) : await this.#ask(visitor)
     if (access === undefined) return false
     const open = access.locks.filter((_, index) => access.user.permissions[index] !== 0)
     const lockSerial = open[Math.floor(random() * open.length)]
@@ -136,22 +146,17 @@ export class CabinetLife {
   }
 
   /** Cached mode: by the lists that the cabinet holds. */
-  #decide(
-    user: CabinetUser | undefined,
-  ): { readonly locks: readonly string[]; readonly user: CabinetUser } | undefined {
+  #decide(visitor: number): Access | undefined {
+    const user = this.cabinet.users.users.find(({ userId }) => userId === visitor)
     return user && { locks: this.cabinet.locks.locks, user }
   }
 
   /** Non-cached mode: by what the server says of this user now. */
-  async #ask(
-    user: CabinetUser | undefined,
-  ): Promise<{ readonly locks: readonly string[]; readonly user: CabinetUser } | undefined> {
+  async #ask(visitor: number): Promise<Access | undefined> {
     const { link, statistics } = this.#options
     const { cabinet } = this
-    if (user === undefined) return undefined
     try {
-      const selector = cabinet.pinMode ? { pin_hash: user.pinHash } : { user_id: user.userId }
-      const bytes = Buffer.from(JSON.stringify(selector))
+      const bytes = Buffer.from(JSON.stringify({ user_id: visitor }))
       const { status, body } = await link.call({
         method: 'POST',
         target: `${cabinet.configUrl}/${cabinet.serial}/user-assets`,

@@ -94,7 +94,7 @@ export class CabinetLink {
       request.once('response', (response) => {
         readAnswer(response).then(resolve, (error: unknown) => {
           request.destroy()
-          reject(error)
+          reject(error instanceof Error ? error : new Error(String(error)))
         })
       })
       request.end(bytes)

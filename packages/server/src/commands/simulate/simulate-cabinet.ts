@@ -14,6 +14,7 @@ export interface SimulateCabinetOptions {
   readonly interval?: string
   readonly seconds?: string
   readonly checkoutEvery?: string
+  readonly users?: string
   readonly sockets: string
   readonly timeout: string
   readonly loss: string
@@ -40,13 +41,15 @@ export async function simulateCabinet(
     throw usage('--url must be the http or https address of a server')
   }
   const statistics = new FleetStatistics()
-  const link = new CabinetLink({
+  const network = {
     origin: options.url,
     socketsMax,
     timeoutMs: timeoutSeconds * 1000,
-    loss: lossPercent / 100,
     random: Math.random,
-  })
+  }
+  const link = new CabinetLink({ ...network, loss: lossPercent / 100 })
+  // Only what cabinets send is lost.
+  const office = new CabinetLink({ ...network, loss: 0 })
   const serials = serialsFrom(options.serial, count)
   const pool = new ListPool()
   const isAlone = count === 1
@@ -58,6 +61,7 @@ export async function simulateCabinet(
         random: Math.random,
         intervalSeconds: optional('--interval', options.interval, 1, 86_400),
         isEager: options.eager === true || isAlone,
+        visitors: visitorsOf(options.users),
         checkoutSeconds: optional('--checkout-every', options.checkoutEvery, 1, 86_400),
         isReadable: options.readable === true,
         say: isAlone ? (text) => terminal.note(`${new Date().toISOString()} ${text}`) : () => {},
@@ -65,11 +69,12 @@ export async function simulateCabinet(
   )
   const startedAt = performance.now()
   try {
-    if (options.register !== undefined) await register(link, options, serials, terminal)
+    if (options.register !== undefined) await register(office, options, serials, terminal)
     const seconds = optional('--seconds', options.seconds, 1, 31_536_000)
     await runAll(lives, terminal, statistics, seconds)
   } finally {
     link.close()
+    office.close()
   }
   const document = statistics.document((performance.now() - startedAt) / 1000)
   terminal.result(document, [statistics.line()])
@@ -146,6 +151,12 @@ function serialsFrom(first: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) =>
     (start + BigInt(index)).toString(16).padStart(first.length, '0'),
   )
+}
+
+/** User numbers with commas between them. */
+function visitorsOf(text: string | undefined): number[] {
+  const parts = text === undefined ? [] : text.split(',')
+  return parts.map((part) => number('--users', part.trim(), 0, 999_999_999))
 }
 
 function optional(

@@ -9,8 +9,10 @@ const inForceMs = Date.UTC(2030, 0, 1)
 function trusts(
   rule: DeviceTrustRule,
   connection: Partial<DeviceConnection>,
-  { named = serial as string | undefined, nowMs = inForceMs } = {},
+  options: { named?: string | undefined; nowMs?: number } = {},
 ): boolean {
+  const { nowMs = inForceMs } = options
+  const named = 'named' in options ? options.named : serial
   const trust = new DeviceTrust({ rule, clock: () => nowMs })
   try {
     trust.require({ address: null, certificate: undefined, ...connection }, named)
