@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** `prevHash` of the first record of a chain. */
 export const chainStart = '0'.repeat(64)
@@ -12,5 +12,5 @@ const domainSeparator = 'countersign-audit-v1\n'
  * @returns SHA-256 as 64 lower-case hex digits.
  */
 export function recordHash(canonicalRecord: string): string {
-  return createHash('sha256').update(domainSeparator).update(canonicalRecord).digest('hex')
+  return hash('sha256', domainSeparator + canonicalRecord, 'hex')
 }
