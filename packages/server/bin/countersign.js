@@ -10,12 +10,17 @@ import { keepCompiled } from './compile-cache.js'
 const oldestMajor = 24
 const program = new URL('../src/cli.ts', import.meta.url)
 
+function isNewEnough(version) {
+  return Number(version.split('.')[0]) >= oldestMajor
+}
+
 /** The Node of the npm package `node`, a development dependency of this project; undefined when it is not installed. */
 function installedNode() {
   try {
     const require = createRequire(import.meta.url)
     const packageFile = require.resolve('node/package.json')
-    return join(dirname(packageFile), require(packageFile).bin.node)
+    const { bin, version } = require(packageFile)
+    return isNewEnough(version) ? join(dirname(packageFile), bin.node) : undefined
   } catch {
     return undefined
   }
@@ -42,7 +47,7 @@ function runIn(node) {
   })
 }
 
-if (Number(process.versions.node.split('.')[0]) >= oldestMajor) {
+if (isNewEnough(process.versions.node)) {
   keepCompiled()
   await import(program.href)
 } else {

@@ -17,7 +17,7 @@ export class SqliteReader implements Queries {
 
   moment(): object {
     if (this.#moment !== undefined) return this.#moment
-    this.#connection.command('begin')
+    if (!this.#connection.inTransaction) this.#connection.command('begin')
     const moment = {}
     this.#moment = moment
     setImmediate(() => {
@@ -30,8 +30,12 @@ export class SqliteReader implements Queries {
   renew(): void {
     if (this.#moment === undefined) return
     this.#moment = undefined
-    // The engine may have ended the transaction by itself, after a fault.
-    if (this.#connection.inTransaction) this.#connection.command('commit')
+    try {
+      // The engine may have ended the transaction by itself, after a fault.
+      if (this.#connection.inTransaction) this.#connection.command('commit')
+    } catch {
+      // Nothing was written, so nothing is lost; the next read says what is wrong.
+    }
   }
 
   async all<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
