@@ -121,6 +121,8 @@ function prune(shapes: readonly Shape[], value: unknown): unknown {
 }
 
 function pruneArray(shapes: readonly Shape[], value: readonly unknown[]): unknown {
+  // Half a million numbers need not be looked at one by one.
+  if (shapes.every(isArrayOfLeaves)) return value
   let copy: unknown[] | undefined
   for (let index = 0; index < value.length; index++) {
     const inner: Shape[] = []
@@ -183,6 +185,16 @@ function spread(shapes: readonly Shape[], value: object): readonly Shape[] {
     }
   }
   return all
+}
+
+function isArrayOfLeaves({ items, prefixItems }: Shape): boolean {
+  return prefixItems.length === 0 && (items === undefined || isLeaf(items))
+}
+
+/** A shape that takes nothing away from any value. */
+function isLeaf(shape: Shape): boolean {
+  const { declares, items, prefixItems } = shape
+  return !declares && items === undefined && prefixItems.length === 0 && isPlain(shape)
 }
 
 function isPlain({ parts, conditional, choices }: Shape): boolean {
