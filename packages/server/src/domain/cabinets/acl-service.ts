@@ -8,12 +8,14 @@ import { type Acl, type AclDraft, checkAcl, type NewAcl } from './acl.ts'
 import { aclContentPlace, decodeAclContent, encodeAclContent } from './acl-content.ts'
 import type { AclWrite, SealedAcl } from './acl-store.ts'
 import { isCabinetId } from './cabinet.ts'
+import { pageTooLarge } from './cabinet-service.ts'
 import type { ListDigester } from './list-digester.ts'
 import { mergeAcls } from './merge.ts'
 import { type NumberedPage, type NumberedPageRequest, pageStart } from './numbered-page.ts'
 
-/** Users times locks of a page of lists: what one answer may hold. */
+/** Users times locks of a page of lists: what one answer may hold. A user, and a lock, takes as much room as so many. */
 const pagePermissionsMax = 4_000_000
+const rowWeight = 50
 
 /** An access list that was written. */
 export interface WrittenAcl {
@@ -119,10 +121,12 @@ export class AclService {
     const start = pageStart(request, totalCount)
     if (start === undefined) return { items: [], totalCount }
     const heads = await acls.listHeads(tenantId, start)
-    const size = heads.reduce((sum, { userCount, lockCount }) => sum + userCount * lockCount, 0)
-    if (size > pagePermissionsMax && heads.length > 1) {
-      throw new DomainError('limit_reached', 'The page holds too much; ask for a smaller one.')
-    }
+    const size = heads.reduce(
+      (sum, { userCount, lockCount }) =>
+        sum + userCount * lockCount + (userCount + lockCount) * rowWeight,
+      0,
+    )
+    if (size > pagePermissionsMax && heads.length > 1) throw pageTooLarge()
     const items: Acl[] = []
     for (const { id } of heads) {
       const sealed = await acls.find(tenantId, id)

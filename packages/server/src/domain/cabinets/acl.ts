@@ -35,6 +35,8 @@ export const aclLocksMax = 10_000
 /** Users times locks, of one list and of all that a cabinet carries together: what a server can merge and a cabinet hold. */
 export const permissionsMax = 4_000_000
 export const aclsPerCabinetMax = 100
+/** Of users, and of locks, that a cabinet carries, however few of the others there are. */
+export const rowsPerCabinetMax = 100_000
 
 const userIdMax = 0xffff_ffff
 const pinHashPattern = /^[0-9A-Za-z]{1,128}$/

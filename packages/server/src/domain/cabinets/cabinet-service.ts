@@ -103,7 +103,11 @@ export class CabinetService {
     return this.#contacts.withLatest(cabinet)
   }
 
-  /** In order of id. @throws DomainError `forbidden`, `tenant_not_found`. */
+  /**
+   * In order of id.
+   *
+   * @throws DomainError `forbidden`, `tenant_not_found`; `limit_reached` when the page is too large for one answer.
+   */
   async list(
     caller: Caller,
     tenantId: string,
@@ -115,6 +119,7 @@ export class CabinetService {
     const start = pageStart(request, totalCount)
     if (start === undefined) return { items: [], totalCount }
     const cabinets = await registered.list(tenantId, start)
+    if (cabinets === 'too_large') throw pageTooLarge()
     return { items: cabinets.map((cabinet) => this.#contacts.withLatest(cabinet)), totalCount }
   }
 
@@ -187,6 +192,10 @@ export class CabinetService {
       }
     }
   }
+}
+
+export function pageTooLarge(): DomainError {
+  return new DomainError('limit_reached', 'The page holds too much; ask for a smaller one.')
 }
 
 export function cabinetNotFound(): DomainError {

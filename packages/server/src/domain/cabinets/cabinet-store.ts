@@ -123,6 +123,34 @@ const listIds = statement((db, p: { tenantId: string; offset: number; limit: num
     .offset(p.offset),
 )
 
+/** A page of so few rows is read as it is. */
+const unmeasuredRowsMax = 100
+const pageCharactersMax = 20_000_000
+
+/** Of a page: how long its texts are that customers write. */
+const measureFrom = statement((db, p: { tenantId: string; firstId: string; limit: number }) =>
+  db
+    .selectFrom(
+      db
+        .selectFrom('cabinet')
+        .select((eb) => [
+          eb.fn<number>('length', ['config']).as('config_length'),
+          eb.fn<number>('length', ['user_data']).as('user_data_length'),
+          eb.fn<number>('length', ['subscribe_urls']).as('urls_length'),
+        ])
+        .where('tenant_id', '=', p.tenantId)
+        .where('id', '>=', p.firstId)
+        .orderBy('id')
+        .limit(p.limit)
+        .as('page'),
+    )
+    .select((eb) => [
+      eb.fn.sum<number>('config_length').as('config'),
+      eb.fn.sum<number>('user_data_length').as('user_data'),
+      eb.fn.sum<number>('urls_length').as('urls'),
+    ]),
+)
+
 const listFrom = statement((db, p: { tenantId: string; firstId: string; limit: number }) =>
   db
     .selectFrom('cabinet')
@@ -215,14 +243,20 @@ export class CabinetStore {
     return row && { tenantId: row.tenant_id, id: row.id }
   }
 
-  /** In order of id. The offset is found in the index alone. */
+  /** In order of id. The offset is found in the index alone. A long page is measured before it is read. */
   async list(
     tenantId: string,
     { offset, limit }: { offset: number; limit: number },
-  ): Promise<Cabinet[]> {
+  ): Promise<Cabinet[] | 'too_large'> {
     const first = await this.#queries.first(listIds, { tenantId, offset, limit: 1 })
     if (first === undefined) return []
-    const rows = await this.#queries.all(listFrom, { tenantId, firstId: first.id, limit })
+    const page = { tenantId, firstId: first.id, limit }
+    if (limit > unmeasuredRowsMax) {
+      const size = await this.#queries.first(measureFrom, page)
+      const characters = Number(size?.config) + Number(size?.user_data) + Number(size?.urls)
+      if (characters > pageCharactersMax) return 'too_large'
+    }
+    const rows = await this.#queries.all(listFrom, page)
     return rows.map(asCabinet)
   }
 }

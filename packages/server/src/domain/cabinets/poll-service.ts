@@ -78,9 +78,15 @@ export class CabinetPollService {
     if (!isServed(cabinet)) return undefined
     this.#contacts.note(cabinet.key, note)
     await this.#tellStatus(cabinet, note)
-    const view = await this.#viewOf(cabinet, request, nowMs)
-    const name = nextDifference(view)
-    return name === undefined ? undefined : this.#answer(cabinet, view, name)
+    try {
+      const view = await this.#viewOf(cabinet, request, nowMs)
+      const name = nextDifference(view)
+      return name === undefined ? undefined : await this.#answer(cabinet, view, name)
+    } catch (error) {
+      // It was deleted meanwhile, so it is one that nobody knows.
+      if (error instanceof DomainError && error.code === 'cabinet_not_found') return undefined
+      throw error
+    }
   }
 
   /**

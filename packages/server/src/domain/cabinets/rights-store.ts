@@ -1,6 +1,6 @@
 import type { Queries } from '#storage/queries.ts'
 import { statement } from '#storage/statement.ts'
-import { aclsPerCabinetMax, permissionsMax } from './acl.ts'
+import { aclsPerCabinetMax, permissionsMax, rowsPerCabinetMax } from './acl.ts'
 import type { CabinetKey } from './cabinet-store.ts'
 
 /** What is compared with a cabinet's own digests. */
@@ -125,6 +125,8 @@ const findOverloaded = statement((db, p: { tenantId: string; aclId: string }) =>
     .having((eb) =>
       eb.or([
         eb(eb.fn.countAll(), '>', aclsPerCabinetMax),
+        eb(eb.fn.sum('acl.user_count'), '>', rowsPerCabinetMax),
+        eb(eb.fn.sum('acl.lock_count'), '>', rowsPerCabinetMax),
         eb(eb(eb.fn.sum('acl.user_count'), '*', eb.fn.sum('acl.lock_count')), '>', permissionsMax),
       ]),
     )
@@ -144,6 +146,8 @@ const findOverload = statement((db, p: { tenantId: string; id: string }) =>
     .having((eb) =>
       eb.or([
         eb(eb.fn.countAll(), '>', aclsPerCabinetMax),
+        eb(eb.fn.sum('acl.user_count'), '>', rowsPerCabinetMax),
+        eb(eb.fn.sum('acl.lock_count'), '>', rowsPerCabinetMax),
         eb(eb(eb.fn.sum('acl.user_count'), '*', eb.fn.sum('acl.lock_count')), '>', permissionsMax),
       ]),
     ),

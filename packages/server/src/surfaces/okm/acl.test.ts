@@ -185,6 +185,42 @@ describe.each(engines)('ACLs on %s', (engine) => {
   })
 
   describe('listAcls', () => {
+    test('400 for a page that is too large for one answer; a smaller one has it', {
+      timeout: 60_000,
+    }, async () => {
+      await using full = await createOkmInstallation({ engine })
+      const users = Array.from({ length: 10_000 }, (_, index) => ({
+        user_id: index,
+        pin_hash: 'a1b2c3d4',
+        auth_time: 8,
+        permissions: [],
+      }))
+      for (let index = 0; index < 9; index++) {
+        await full.call('POST', '/acls', { ...empty(`large${index}`), users })
+      }
+      const { status, body } = await full.call('GET', '/acls')
+      expect([status, body.error_code]).toEqual([400, 'BAD_REQUEST'])
+      expect((await full.call('GET', '/acls?results_per_page=2')).body.data).toHaveLength(2)
+    })
+
+    test('400 for a cabinet that would carry too many users', { timeout: 120_000 }, async () => {
+      await using full = await createOkmInstallation({ engine })
+      await full.call('POST', '/okms', { id: 'C', serial: 'c', customer: 'invu' })
+      const users = Array.from({ length: 10_000 }, (_, index) => ({
+        user_id: index,
+        pin_hash: 'a',
+        auth_time: 8,
+        permissions: [],
+      }))
+      const statuses: number[] = []
+      for (let index = 0; index < 11; index++) {
+        await full.call('POST', '/acls', { ...empty(`many${index}`), users })
+        const link = { customer: 'invu', acl_id: `many${index}`, okm_id: 'C' }
+        statuses.push((await full.call('POST', '/acl-okms', link)).status)
+      }
+      expect(statuses).toEqual([...Array(10).fill(201), 400])
+    })
+
     test('200 in order of ids, the paging as in every list', async () => {
       for (const name of ['b', 'a', 'B'])
         await okm.call('POST', '/acls', empty(name, 'acme'), other)

@@ -316,6 +316,31 @@ describe.each(engines)('OKMs on %s', (engine) => {
       }
     })
 
+    test('400 for a page that is too large for one answer; a smaller one has it', {
+      timeout: 60_000,
+    }, async () => {
+      const large = 'x'.repeat(65_000)
+      const more = {
+        user_data: { large },
+        config: { card_reader: { large } },
+        subscribe_urls: { large },
+      }
+      for (let index = 0; index < 105; index++) {
+        const body = { ...minimal(`LARGE${index}`, `large-${index}`), ...more }
+        expect((await list.call('POST', '/okms', body)).status).toBe(201)
+      }
+      const { status, body } = await list.call('GET', '/okms?results_per_page=1000')
+      expect([status, body]).toEqual([
+        400,
+        {
+          error_code: 'BAD_REQUEST',
+          error_msg: 'The page holds too much; ask for a smaller one.',
+        },
+      ])
+      const half = await list.call('GET', '/okms?results_per_page=100')
+      expect([half.status, half.body.data.length]).toEqual([200, 100])
+    })
+
     test.each([
       ['page=0', 'page', 'must be a positive integer'],
       ['page=-1', 'page', 'must be a positive integer'],
