@@ -9,7 +9,7 @@ import { createInstallation, type Installation, tenantPath, verifyPath } from '.
 import { RawConnection } from './raw-connection.ts'
 
 const mebibyte = 1_048_576
-const contracts = [contractOf('platform'), contractOf('dualshield')]
+const contracts = [contractOf('platform'), contractOf('dualshield'), contractOf('okm')]
 
 let installation: Installation
 let server: ServerProcess

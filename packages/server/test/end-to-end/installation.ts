@@ -142,7 +142,14 @@ async function seed(databaseUrl: string, options: InstallationOptions): Promise<
     return (await core.serviceAccounts.create(platformAdmin, draft)).secret
   }
   const secrets = {
-    admin: await account('acme-admin', tenantId, ['tenant:write', 'verify', 'audit:read']),
+    admin: await account('acme-admin', tenantId, [
+      'tenant:write',
+      'verify',
+      'audit:read',
+      'okms:write',
+      'acls:write',
+      'acl-okms:write',
+    ]),
     verifier: await account('acme-verifier', tenantId, ['verify']),
     platform: await account('operations', null, ['platform:admin']),
   }
