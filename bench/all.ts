@@ -14,7 +14,17 @@ import { calibrate } from './support/calibration.ts'
 import { type Figure, note, passes } from './support/report.ts'
 import { tableOf } from './support/table.ts'
 
-const programs = ['verify', 'scale', 'pin', 'lists', 'import', 'print', 'cabinets', 'start']
+const programs = [
+  'verify',
+  'scale',
+  'pin',
+  'lists',
+  'import',
+  'print',
+  'cabinets',
+  'delivery',
+  'start',
+]
 const documentPath = fileURLToPath(new URL('../docs/performance.md', import.meta.url))
 const tableStart = '<!-- figures -->'
 const tableEnd = '<!-- end of figures -->'

@@ -251,6 +251,21 @@ describe('deleteWebhookEndpoint', () => {
   })
 })
 
+test('a tenant that is deleted is told nothing more, and nothing of it waits', async () => {
+  receiver.answerWith(500)
+  await api.createTenant('doomed')
+  const tenant = '/api/v1/tenants/doomed'
+  const body = { url: receiver.url, eventTypes: ['user.created'] }
+  await api.call(`POST ${tenant}/webhook-endpoints`, { body })
+  await api.call(`POST ${tenant}/users`, { body: { loginName: 'somebody' } })
+  await receiver.waitFor(1)
+  await api.call(`PATCH ${tenant}`, { body: { status: 'DISABLED' } })
+  expect((await api.call(`DELETE ${tenant}`)).status).toBe(204)
+  api.clock.advance(60_000)
+  await until(async () => (await api.app.composed.storage.read.outbox.countWaiting()) === 0)
+  expect(receiver.received).toHaveLength(1)
+})
+
 describe('rotateWebhookSecret', () => {
   test('200: both secrets sign during the time of grace, only the new one afterwards', async () => {
     const old = await created()
