@@ -413,6 +413,14 @@ describe('associateOtpList', () => {
     expect(await told({ objectGuid: bare })).toEqual({ uniqueID, objectGuid: bare })
   })
 
+  test('200 in XML for a name that XML cannot carry: U+FFFD stands in its place', async () => {
+    const uniqueID = 'a\u{FFFF}b\u{1FFFE}'
+    await at.addUser({ loginName: 'odd', identifiers: [{ scheme: 'uniqueID', value: uniqueID }] })
+    const { id } = await at.newList('otp.3')
+    expect((await put(id, { uniqueID })).the('user-info').uniqueID).toBe('a\u{FFFD}b\u{1FFFE}')
+    expect((await put(id, { uniqueID })).status).toBe(403)
+  })
+
   test('200 and the list that waited before is gone; other methods keep theirs', async () => {
     const other = await at.giveList('user5', 'kept')
     const first = await at.giveList('user5', 'otp.3')

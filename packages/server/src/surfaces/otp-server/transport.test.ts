@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { platformAdmin } from '#test/support/core.ts'
-import { basic } from '#test/support/platform-api.ts'
+import { basic, createPlatformApi } from '#test/support/platform-api.ts'
 import { RawConnection } from '../../../test/end-to-end/raw-connection.ts'
 import { createInstallation, type Installation, requireValid } from './otp-server.fixture.ts'
 
@@ -156,6 +156,15 @@ describe('credentials', () => {
     expect(answer).toMatchObject({ status: 429, reason: 'too-many-requests' })
     expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
   }, 60_000)
+})
+
+describe('the surface', () => {
+  test('404 everywhere, in the words of the platform, when it is switched off', async () => {
+    await using off = await createPlatformApi({ COUNTERSIGN_SURFACES: 'dualshield' })
+    const reply = await off.app.http.inject({ method: 'POST', url: '/otp-server/otp.1/otp-list' })
+    expect(reply.statusCode).toBe(404)
+    expect(reply.headers['content-type']).toMatch(/^application\/problem\+json/)
+  })
 })
 
 describe('the order of checks', () => {
