@@ -62,9 +62,9 @@ export class AccessLists {
       const carried = await this.#carried(key)
       const digests = await this.#unlessChanged(() => this.#digestsOf(key.tenantId, carried.acls))
       if (digests === undefined) continue
-      await this.#storage.transaction(
-        ({ cabinets }) => cabinets.rights.putDigests(key, carried.version, digests),
-        { grouped: true },
+      // By itself: a group of several cabinets could wait for a change of a list that waits for the group.
+      await this.#storage.transaction(({ cabinets }) =>
+        cabinets.rights.putDigests(key, carried.version, digests),
       )
       return digests
     }

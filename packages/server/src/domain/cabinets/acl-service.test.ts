@@ -8,7 +8,7 @@ import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemRandomness } from '#custody/randomness.ts'
 import { statement } from '#storage/statement.ts'
-import { engines, refusal, testCaller, waitingRecords } from '#test/support/core.ts'
+import { engines, expectAll, refusal, testCaller, waitingRecords } from '#test/support/core.ts'
 import { Stores } from '../storage.ts'
 import type { AclDraft } from './acl.ts'
 import { aclContentPlace, encodeAclContent } from './acl-content.ts'
@@ -366,16 +366,15 @@ describe.each(engines)('access lists on %s', (engine) => {
     const { id: cabinetId } = await newCabinet()
     const acl = vectorAcl({ id: newId() })
     const linkId = await linked(cabinetId, acl)
-    for (const call of [
+    const calls = [
       cabinetAcls.put(reader, 'acme', acl),
       cabinetAcls.replace(reader, 'acme', acl),
       cabinetAcls.delete(reader, 'acme', acl.id),
       cabinetAclLinks.create(reader, 'acme', { aclId: acl.id, cabinetId }),
       cabinetAclLinks.delete(reader, 'acme', linkId),
       cabinetAcls.get(testCaller('acme', ['okms:write']), 'acme', acl.id),
-    ]) {
-      await expect(call).rejects.toThrow(refusal('forbidden'))
-    }
+    ]
+    await expectAll(calls, refusal('forbidden'))
     await cabinetAcls.replace(acme, 'acme', acl)
     await cabinetAclLinks.delete(acme, 'acme', linkId)
     await cabinetAcls.delete(acme, 'acme', acl.id)

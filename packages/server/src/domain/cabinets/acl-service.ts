@@ -6,7 +6,7 @@ import type { Storage, Stores } from '../storage.ts'
 import { type IdSource, randomUuid } from '../ulid.ts'
 import { type Acl, type AclDraft, checkAcl, type NewAcl } from './acl.ts'
 import { aclContentPlace, decodeAclContent, encodeAclContent } from './acl-content.ts'
-import type { AclWrite, SealedAcl } from './acl-store.ts'
+import type { AclHead, AclWrite, SealedAcl } from './acl-store.ts'
 import { isCabinetId } from './cabinet.ts'
 import { pageTooLarge } from './cabinet-service.ts'
 import type { ListDigester } from './list-digester.ts'
@@ -62,19 +62,7 @@ export class AclService {
    */
   async put(caller: Caller, tenantId: string, given: NewAcl): Promise<WrittenAcl> {
     const draft: AclDraft = { ...given, id: given.id ?? randomUuid(this.#randomness) }
-    const prepared = await this.#prepare(caller, tenantId, draft)
-    return this.#storage.transaction(async (stores) => {
-      const nowMs = this.#clock()
-      const version = await stores.cabinets.tally.lockRights(tenantId)
-      const write = { ...prepared, version, nowMs }
-      const isNew = !(await stores.cabinets.acls.overwrite(write))
-      if (isNew) {
-        await stores.cabinets.acls.insert(write, this.#nextId())
-        await stores.cabinets.tally.add(tenantId, 'acl', 1)
-      }
-      await reportWrite(stores, caller, write, isNew)
-      return { acl: { ...draft, tenantId, writtenAtMs: nowMs }, isNew }
-    })
+    return this.#write(caller, tenantId, draft, { isNewAllowed: true })
   }
 
   /**
@@ -83,15 +71,7 @@ export class AclService {
    * @throws DomainError as {@link put}; `acl_not_found`.
    */
   async replace(caller: Caller, tenantId: string, draft: AclDraft): Promise<Acl> {
-    const prepared = await this.#prepare(caller, tenantId, draft)
-    return this.#storage.transaction(async (stores) => {
-      const nowMs = this.#clock()
-      const version = await stores.cabinets.tally.lockRights(tenantId)
-      const write = { ...prepared, version, nowMs }
-      if (!(await stores.cabinets.acls.overwrite(write))) throw aclNotFound()
-      await reportWrite(stores, caller, write, false)
-      return { ...draft, tenantId, writtenAtMs: nowMs }
-    })
+    return (await this.#write(caller, tenantId, draft, { isNewAllowed: false })).acl
   }
 
   /** @throws DomainError `forbidden`, `tenant_not_found`, `acl_not_found`. */
@@ -158,6 +138,30 @@ export class AclService {
     })
   }
 
+  async #write(
+    caller: Caller,
+    tenantId: string,
+    draft: AclDraft,
+    { isNewAllowed }: { isNewAllowed: boolean },
+  ): Promise<WrittenAcl> {
+    const prepared = await this.#prepare(caller, tenantId, draft)
+    return this.#storage.transaction(async (stores) => {
+      const { acls, tally } = stores.cabinets
+      const nowMs = this.#clock()
+      const version = await tally.lockRights(tenantId)
+      const write: AclWrite = { ...prepared, version, nowMs }
+      const before = await acls.findHead(tenantId, draft.id)
+      if (before !== undefined) await acls.overwrite(write)
+      else if (!isNewAllowed) throw aclNotFound()
+      else {
+        await acls.insert(write, this.#nextId())
+        await tally.add(tenantId, 'acl', 1)
+      }
+      await reportWrite(stores, caller, write, before)
+      return { acl: { ...draft, tenantId, writtenAtMs: nowMs }, isNew: before === undefined }
+    })
+  }
+
   /** Whatever takes long, before the transaction: digests and sealing. */
   async #prepare(caller: Caller, tenantId: string, draft: AclDraft): Promise<Prepared> {
     caller.requireIn(tenantId, 'acls:write')
@@ -193,11 +197,14 @@ async function reportWrite(
   { cabinets, journal }: Stores,
   caller: Caller,
   { tenantId, id, userCount, lockCount }: AclWrite,
-  isNew: boolean,
+  before: AclHead | undefined,
 ): Promise<void> {
+  const isNew = before === undefined
   const cabinetCount = isNew ? 0 : await cabinets.rights.touchCarriers(tenantId, id)
-  if (cabinetCount > 0 && (await cabinets.rights.findOverloaded(tenantId, id)) !== undefined) {
-    throw tooMuchToMerge()
+  const hasGrown = !isNew && (userCount > before.userCount || lockCount > before.lockCount)
+  if (hasGrown && cabinetCount > 0) {
+    const overloaded = await cabinets.rights.findOverloaded(tenantId, id)
+    if (overloaded !== undefined) throw tooMuchToMerge()
   }
   await journal.append(caller, tenantId, {
     action: isNew ? 'cabinet-acl.created' : 'cabinet-acl.overwritten',

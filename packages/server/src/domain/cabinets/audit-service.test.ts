@@ -304,7 +304,7 @@ describe.each(engines)('audit records of key cabinets on %s', (engine) => {
         await using _ = startDispatcher(bench.core, bench.deliveryKinds)
         await until(async () => {
           const reading = await bench.core.storage.read.cabinets.subscriptions.find('acme')
-          return reading?.isUnderWay === false
+          return reading !== undefined && reading.batchEnd === undefined
         })
       }
       receiver.answerWith(204)

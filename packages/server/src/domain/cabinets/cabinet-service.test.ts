@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { engines, refusal, testCaller, waitingRecords } from '#test/support/core.ts'
+import { engines, expectAll, refusal, testCaller, waitingRecords } from '#test/support/core.ts'
 import { defaultCabinetConfig } from './cabinet.ts'
 import {
   acme,
@@ -45,7 +45,7 @@ describe.each(engines)('key cabinets on %s', (engine) => {
       cabinets.register(acme, 'acme', cabinetDraft({ id: 'two', serial })),
       cabinets.register(beta, 'beta', cabinetDraft({ id: 'two', serial: serial.toUpperCase() })),
     ]
-    for (const clash of clashes) await expect(clash).rejects.toThrow(refusal('already_exists'))
+    await expectAll(clashes, refusal('already_exists'))
     await cabinets.register(beta, 'beta', cabinetDraft({ id: 'one', serial: newSerial() }))
   })
 
@@ -135,15 +135,14 @@ describe.each(engines)('key cabinets on %s', (engine) => {
     const reader = testCaller('acme', ['okms:read'])
     const nobody = testCaller('acme', ['acls:write'])
     const draft = cabinetDraft({ id: 'kept' })
-    for (const call of [
+    const calls = [
       cabinets.register(reader, 'acme', draft),
       cabinets.replace(reader, 'acme', draft),
       cabinets.delete(reader, 'acme', 'kept'),
       cabinets.get(nobody, 'acme', 'kept'),
       cabinets.list(nobody, 'acme', firstPage),
-    ]) {
-      await expect(call).rejects.toThrow(refusal('forbidden'))
-    }
+    ]
+    await expectAll(calls, refusal('forbidden'))
   })
 
   test('every change is in the journal', async () => {

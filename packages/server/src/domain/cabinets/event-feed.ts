@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
-import { eventsMessage } from './callback-messages.ts'
+import { callbackLifetimeMs, eventsMessage } from './callback-messages.ts'
 import type { ReadingSubscription } from './subscription-store.ts'
 import type { UploadHead } from './upload-store.ts'
 
@@ -38,12 +38,15 @@ export class EventFeed {
     const { tenantId, id, endpointUrl, startAtMs, readIntervalSeconds, fetchLimit } = subscription
     const afterSeq = nowMs < startAtMs ? undefined : await this.#positionOf(subscription)
     const endSeq =
-      afterSeq === undefined || subscription.isUnderWay
+      afterSeq === undefined || subscription.batchEnd !== undefined
         ? undefined
         : await this.#endOfBatch(tenantId, afterSeq, fetchLimit)
     const nextReadAtMs = Math.max(nowMs + readIntervalSeconds * 1000, startAtMs)
     await this.#storage.transaction(async ({ cabinets, outbox }) => {
       const { subscriptions } = cabinets
+      if (subscription.batchEnd !== undefined && isLost(subscription, nowMs)) {
+        await subscriptions.giveUp(tenantId, id, subscription.batchEnd)
+      }
       if (afterSeq === undefined || endSeq === undefined) {
         await subscriptions.postpone(tenantId, id, nextReadAtMs)
         return
@@ -86,6 +89,11 @@ export class EventFeed {
     }
     return endSeq
   }
+}
+
+/** Long behind the end of its delivery: whoever should have settled it did not. It is read again. */
+function isLost({ lastReadAtMs }: ReadingSubscription, nowMs: number): boolean {
+  return lastReadAtMs !== null && nowMs > lastReadAtMs + 2 * callbackLifetimeMs
 }
 
 /** How many of an upload's events are behind a number. */

@@ -160,9 +160,7 @@ export class CabinetPollService {
     const isList = name === 'assetList' || name === 'usersAssets'
     const list = isList ? await this.#accessLists.current(cabinet.key) : undefined
     const told = toldAfter(view, name, list)
-    await this.#storage.transaction(({ cabinets }) => cabinets.polls.putTold(cabinet.key, told), {
-      grouped: true,
-    })
+    await this.#storage.transaction(({ cabinets }) => cabinets.polls.putTold(cabinet.key, told))
     return answerOf(view, name, list)
   }
 }

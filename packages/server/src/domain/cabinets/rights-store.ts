@@ -114,14 +114,14 @@ const findOverloaded = statement((db, p: { tenantId: string; aclId: string }) =>
     .selectFrom('cabinet_acl_link as link')
     .crossJoin('cabinet_acl_link as other')
     .crossJoin('cabinet_acl as acl')
-    .select('other.cabinet_id')
+    .select('link.cabinet_id')
     .where('link.tenant_id', '=', p.tenantId)
     .where('link.acl_id', '=', p.aclId)
     .where('other.tenant_id', '=', p.tenantId)
     .whereRef('other.cabinet_id', '=', 'link.cabinet_id')
     .where('acl.tenant_id', '=', p.tenantId)
     .whereRef('acl.id', '=', 'other.acl_id')
-    .groupBy('other.cabinet_id')
+    .groupBy('link.cabinet_id')
     .having((eb) =>
       eb.or([
         eb(eb.fn.countAll(), '>', aclsPerCabinetMax),

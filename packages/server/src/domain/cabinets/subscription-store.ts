@@ -7,7 +7,8 @@ import type { AuditSubscription, SubscriptionStatus } from './audit-subscription
 export interface ReadingSubscription extends AuditSubscription {
   /** The last event that was delivered; undefined until the reading begins. */
   readonly position: number | undefined
-  readonly isUnderWay: boolean
+  /** The last event of the batch that is under way; undefined: none is. */
+  readonly batchEnd: number | undefined
 }
 
 const insert = statement((db, row: CabinetSubscriptionTable) =>
@@ -190,6 +191,6 @@ function asSubscription(row: CabinetSubscriptionTable): ReadingSubscription {
     createdAtMs: row.created_at,
     updatedAtMs: row.updated_at,
     position: row.position ?? undefined,
-    isUnderWay: row.batch_end !== null,
+    batchEnd: row.batch_end ?? undefined,
   }
 }
