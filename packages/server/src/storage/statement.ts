@@ -105,6 +105,11 @@ export function integerParameter<T extends number | null>(value: T): RawBuilder<
   return sql<T>`cast(${value} as bigint)`
 }
 
+/** A word of the program itself, never of a request, written into the text: planners take an index over a part of a table for it. */
+export function constantWord<T extends string>(word: T): RawBuilder<T> {
+  return sql<T>`${sql.lit(word)}`
+}
+
 /** No parameters. */
 export const nothing = Object.freeze({})
 

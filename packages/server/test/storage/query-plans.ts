@@ -83,8 +83,8 @@ function stepsOf(node: PlanNode): Step[] {
     return [{ text, isFault: true }, ...below]
   }
   if (!/Index.* Scan$/.test(type)) return below
-  const columns = [...condition.matchAll(/\(\(?(\w+)\)?(?:::\w+)? (?:=|<|>)/g)].map(
-    ([, name]) => name,
-  )
+  const columns = [
+    ...condition.matchAll(/\((?:ROW)?\(?(\w+)(?:, \w+)*\)?(?:::\w+)? (?:=|<|>)/g),
+  ].map(([, name]) => name)
   return [{ text, isFault: columns.every((name) => name === 'tenant_id') }, ...below]
 }

@@ -33,7 +33,8 @@ export function listsWithUser(db: Builder) {
     .select((eb) =>
       eb
         .selectFrom('user_identifier as i')
-        .select(({ fn }) => fn.min('i.value').as('value'))
+        // Not the bare column: PostgreSQL would look for its minimum among all values of the tenant.
+        .select((own) => own.fn.min<string | null>(own('i.value', '||', own.val(''))).as('value'))
         .whereRef('i.tenant_id', '=', 'l.tenant_id')
         .whereRef('i.user_id', '=', 'l.user_id')
         .where('i.scheme', '=', 'uniqueID')
