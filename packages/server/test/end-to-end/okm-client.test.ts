@@ -196,6 +196,16 @@ test('a cabinet that only knows what is burnt into it ends up with its lists, an
   expect(fw_version).toBe('01932023020111482')
 })
 
+test('requests are counted under the name of the surface; switched off it is not there, at the origin neither', async () => {
+  await using off = await startServer({ env: { COUNTERSIGN_SURFACES: 'dualshield' } })
+  for (const path of ['/okm/api/v1/okms', '/okm/v1/config/x', '/embeddedv1/kas/config/x']) {
+    expect((await fetch(`${off.url}${path}`)).status, path).toBe(404)
+    expect((await fetch(`${server.url}${path}`)).status, path).not.toBe(404)
+  }
+  const metrics = await (await fetch(`${server.url}/metrics`)).text()
+  expect(metrics).toMatch(/^countersign_http_requests_total\{surface="okm",outcome="ok"\} [1-9]/m)
+})
+
 describe('docs/surfaces/okm.md', () => {
   test.runIf(hasTools)(
     'can be followed as it is written',
