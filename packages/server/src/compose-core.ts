@@ -3,6 +3,7 @@ import { PinHasher } from '#custody/pin-hasher.ts'
 import type { Randomness } from '#custody/randomness.ts'
 import { JwsVerifier, Signer } from '#custody/signer.ts'
 import { Vault } from '#custody/vault.ts'
+import { composeApprovals } from '#domain/approvals/compose-approvals.ts'
 import {
   type CabinetOptions,
   type CabinetParts,
@@ -22,6 +23,8 @@ import { UsageRecorder } from '#domain/callers/usage-recorder.ts'
 import { composeCertificates } from '#domain/certificates/certificate-parts.ts'
 import type { Clock } from '#domain/clock.ts'
 import type { Core } from '#domain/core.ts'
+import { composeDevices } from '#domain/devices/compose-devices.ts'
+import { DeviceWakeups } from '#domain/devices/device-wakeups.ts'
 import { DirectoryService } from '#domain/directory/directory-service.ts'
 import { IdempotencyService } from '#domain/idempotency/idempotency-service.ts'
 import { CheckpointService } from '#domain/journal/checkpoint-service.ts'
@@ -148,6 +151,9 @@ export function composeCore(parts: CoreParts): ComposedCore {
     publicUrl,
     observer: { issuanceFailed: (error) => observer.backgroundFailed('issuance', error) },
   })
+  const wakeups = new DeviceWakeups()
+  const devices = composeDevices({ ...base, settings, pki, wakeups, publicUrl })
+  const approvals = composeApprovals({ ...base, settings, pki, devices, wakeups, publicUrl })
   const tenantPurge = new TenantPurge(base)
   const serviceAccounts = new ServiceAccountService({
     ...base,
@@ -194,6 +200,8 @@ export function composeCore(parts: CoreParts): ComposedCore {
     listVerification: new ListVerificationService({ ...base, verification }),
     resync: new ResyncService({ ...base, policies }),
     ...cabinets.services,
+    ...devices,
+    ...approvals,
     checkpoints,
     pki,
     journal: new JournalService({ ...base, checkpoints, sealer }),

@@ -1,3 +1,4 @@
+import type { ApprovalParts } from './approvals/compose-approvals.ts'
 import type { AclLinkService } from './cabinets/acl-link-service.ts'
 import type { AclService } from './cabinets/acl-service.ts'
 import type { CabinetAuditService } from './cabinets/audit-service.ts'
@@ -12,6 +13,7 @@ import type { OauthService } from './callers/oauth-service.ts'
 import type { ServiceAccountService } from './callers/service-account-service.ts'
 import type { TrustedIssuerService } from './callers/trusted-issuer-service.ts'
 import type { CertificateParts } from './certificates/certificate-parts.ts'
+import type { DeviceParts } from './devices/compose-devices.ts'
 import type { DirectoryService } from './directory/directory-service.ts'
 import type { IdempotencyService } from './idempotency/idempotency-service.ts'
 import type { CheckpointService } from './journal/checkpoint-service.ts'
@@ -40,7 +42,7 @@ import type { WebhookDeliveryService } from './webhooks/webhook-delivery-service
 import type { WebhookService } from './webhooks/webhook-service.ts'
 
 /** The services a surface gets; one member a noun. */
-export interface Core {
+export interface Core extends DeviceParts, ApprovalParts {
   readonly clock: () => number
   readonly tenants: TenantService
   readonly settings: SettingsService

@@ -39,6 +39,7 @@ export type ErrorCode =
   | 'list_not_found'
   | 'certificate_not_found'
   | 'signer_not_found'
+  | 'approval_not_found'
   | 'ambiguous_reference'
   // State
   | 'already_exists'
@@ -56,6 +57,9 @@ export type ErrorCode =
   | 'tenant_disabled'
   | 'not_supported'
   | 'limit_reached'
+  | 'no_matching_device'
+  | 'approval_final'
+  | 'not_signed'
   | 'idempotency_key_reused'
   | 'idempotency_in_progress'
   | 'one_time_output_gone'

@@ -5,6 +5,7 @@ import {
   type TransactionOptions,
 } from '#storage/queries.ts'
 import type { Statement } from '#storage/statement.ts'
+import { ApprovalStore } from './approvals/approval-store.ts'
 import { CabinetStores } from './cabinets/cabinets-store.ts'
 import { AccountTokenStore } from './callers/account-token-store.ts'
 import { CredentialStore } from './callers/credential-store.ts'
@@ -132,6 +133,10 @@ export class Stores {
 
   get directory(): DirectoryStore {
     return this.#once(DirectoryStore)
+  }
+
+  get approvals(): ApprovalStore {
+    return this.#once(ApprovalStore)
   }
 
   get devices(): DeviceStore {

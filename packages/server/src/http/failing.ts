@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { DeviceRefusal } from '#domain/devices/device-refusal.ts'
 import { DomainError } from '#domain/errors.ts'
 import type { Operation } from './contract.ts'
 import { type Failure, type HttpFault, type RenderFailure, RequestRefused } from './failure.ts'
@@ -23,6 +24,7 @@ export function toFailure(error: unknown, request: FastifyRequest): Failure {
     if (error.cause !== undefined) request.log.warn({ err: error.cause }, 'request refused')
     return { kind: 'domain', error }
   }
+  if (error instanceof DeviceRefusal) return { kind: 'device', refusal: error }
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : ''
   const fault = frameworkFaults[String(code)]
   if (fault !== undefined) return { kind: 'http', fault }

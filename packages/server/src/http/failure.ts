@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import type { DeviceRefusal } from '#domain/devices/device-refusal.ts'
 import type { DomainError, Fault } from '#domain/errors.ts'
 import type { Operation } from './contract.ts'
 import type { Headers } from './handler.ts'
@@ -44,6 +45,8 @@ export class RequestRefused extends Error {
 export type Failure =
   | { readonly kind: 'http'; readonly fault: HttpFault }
   | { readonly kind: 'domain'; readonly error: DomainError }
+  /** Surfaces that devices call have words for these. */
+  | { readonly kind: 'device'; readonly refusal: DeviceRefusal }
   | { readonly kind: 'internal' }
 
 export interface FailureContext {

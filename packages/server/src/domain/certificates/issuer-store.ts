@@ -93,6 +93,17 @@ const lastGeneration = statement((db, p: { tenantId: string }) =>
     .limit(1),
 )
 
+const listTrusted = statement((db, p: { tenantId: string; limit: number }) =>
+  db
+    .selectFrom('certificate_issuer')
+    .selectAll()
+    .where('tenant_id', '=', p.tenantId)
+    .where('state', 'in', ['ACTIVE', 'RETIRED'])
+    .where('certificate', 'is not', null)
+    .orderBy('generation', 'desc')
+    .limit(p.limit),
+)
+
 const retireActive = statement((db, p: { tenantId: string; nowMs: number }) =>
   db
     .updateTable('certificate_issuer')
@@ -191,6 +202,11 @@ export class IssuerStore {
   }
 
   /** @param hash of the public point, hex. */
+  /** ACTIVE and RETIRED signers that have a certificate, newest first. */
+  async listTrusted(tenantId: string, limit: number): Promise<Issuer[]> {
+    return (await this.#queries.all(listTrusted, { tenantId, limit })).map(asIssuer)
+  }
+
   async findByKey(
     tenantId: string,
     algorithm: 'sha1' | 'sha256',

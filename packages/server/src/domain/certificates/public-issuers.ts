@@ -4,6 +4,19 @@ import type { SigningKey } from '../tenants/signing-key-store.ts'
 import { type Issuer, rootId } from './issuer.ts'
 import type { RootService } from './root-service.ts'
 
+/** What devices of a tenant trust. */
+export interface Trust {
+  readonly anchor: Uint8Array
+  readonly signers: readonly {
+    readonly id: string
+    readonly state: 'ACTIVE' | 'RETIRED'
+    readonly certificate: Uint8Array
+  }[]
+}
+
+/** More than a tenant has in a century of yearly rotation. */
+const trustedSignersMax = 200
+
 /** Issuers as anybody may see them: those that have a certificate. */
 export class PublicIssuers {
   readonly #storage: Storage
@@ -29,6 +42,18 @@ export class PublicIssuers {
   async chain(tenantId: string, issuerId: string): Promise<Uint8Array[]> {
     const { certificate } = await this.get(tenantId, issuerId)
     return issuerId === rootId ? [certificate] : [certificate, await this.#roots.anchor(tenantId)]
+  }
+
+  /** What a device trusts: the anchor, and the signers that are ACTIVE or RETIRED, newest first; all DER. */
+  async trust(tenantId: string): Promise<Trust> {
+    const anchor = await this.#roots.anchor(tenantId)
+    const trusted = await this.#storage.read.pki.issuers.listTrusted(tenantId, trustedSignersMax)
+    const signers = trusted.flatMap(({ id, state, certificate }) =>
+      certificate === undefined || (state !== 'ACTIVE' && state !== 'RETIRED')
+        ? []
+        : [{ id, state, certificate }],
+    )
+    return { anchor, signers }
   }
 
   /** The key with which an issuer answers for what it issued. @throws DomainError `signer_not_found`. */

@@ -22,6 +22,9 @@ export interface UsableCertificate {
 /** Why a certificate may not be used. */
 export type CertificateFault = 'unknown' | 'other_owner' | 'revoked' | 'replaced' | 'path'
 
+/** Certificates that one user has on one device at most. */
+const liveMax = 100
+
 /** Says whether the certificate in a signed message is one that this user on this device may sign with, at this moment. */
 export class SignatureCertificates {
   readonly #storage: Storage
@@ -73,5 +76,24 @@ export class SignatureCertificates {
     })
     if (fault !== undefined) return 'path'
     return { certificateId, profile, chain: [signer.certificate, anchor] }
+  }
+
+  /**
+   * The newest certificate over the device key for this user, signer and root behind it, DER; empty when there is none that
+   * holds.
+   */
+  async newestChain(owner: {
+    tenantId: string
+    deviceId: string
+    userId: string
+  }): Promise<Uint8Array[]> {
+    const { tenantId, deviceId, userId } = owner
+    const { certificates, issuers } = this.#storage.read.pki
+    const live = await certificates.listLiveOfDevice(tenantId, deviceId, userId, liveMax)
+    const newest = live.findLast(({ profile, der }) => profile === 'AST_DEVICE' && der !== null)
+    if (newest?.der == null || (newest.notAfterMs ?? 0) <= this.#clock()) return []
+    const signer = await issuers.find(tenantId, newest.issuerId)
+    if (signer?.certificate === undefined) return []
+    return [newest.der, signer.certificate, await this.#roots.anchor(tenantId)]
   }
 }

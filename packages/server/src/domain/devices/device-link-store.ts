@@ -187,6 +187,17 @@ const recordFailure = statement((db, p: LinkKey & { nowMs: number }) =>
     .where('user_id', '=', p.userId),
 )
 
+const hold = statement((db, p: LinkKey & { epoch: number }) =>
+  db
+    .updateTable('device_link')
+    .set({ epoch: p.epoch })
+    .where('tenant_id', '=', p.tenantId)
+    .where('device_id', '=', p.deviceId)
+    .where('user_id', '=', p.userId)
+    .where('epoch', '=', p.epoch)
+    .where('ended_at', 'is', null),
+)
+
 const forgetVerificationOfDevice = statement((db, p: { tenantId: string; deviceId: string }) =>
   db
     .updateTable('device_link')
@@ -313,6 +324,11 @@ export class DeviceLinkStore {
 
   async recordFailure(key: LinkKey, nowMs: number): Promise<void> {
     await this.#queries.run(recordFailure, { ...key, nowMs })
+  }
+
+  /** Keeps the link from ending until the transaction does. @returns false when it has ended. */
+  async hold(key: LinkKey, epoch: number): Promise<boolean> {
+    return (await this.#queries.run(hold, { ...key, epoch })) === 1
   }
 
   /** After it, a login without a factor carries no verification on this device. */

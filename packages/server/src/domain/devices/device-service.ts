@@ -13,12 +13,7 @@ import {
 } from './device.ts'
 import { requireOneOf } from './device-rights.ts'
 import type { DeviceFilter } from './device-store.ts'
-
-/** What has to happen elsewhere when a device changes, after the change is on disk. */
-export interface DeviceWakeups {
-  /** Tells whichever process holds the device's event streams to look; a lost call costs a poll interval. */
-  wake(tenantId: string, deviceIds: readonly string[]): void
-}
+import type { DeviceWakeups } from './device-wakeups.ts'
 
 /** The part of the certificate authority that ends with a device or a link. */
 export interface DeviceCertificates {

@@ -60,15 +60,10 @@ const insert = statement((db, row: DeviceTable) =>
     push_token: row.push_token,
     locales: row.locales,
     lock_state: 'NONE',
-    lock_reason: null,
-    lock_changed_at: null,
     session_epoch: 1,
     created_at: row.created_at,
     updated_at: row.created_at,
     last_seen_at: row.created_at,
-    last_success_at: null,
-    last_failure_at: null,
-    deleted_at: null,
   }),
 )
 
@@ -175,6 +170,17 @@ const recordLogin = statement(
       .where('session_epoch', '=', p.sessionEpoch)
       .where('lock_state', '<>', 'LOCKED')
       .where('status', '=', 'ACTIVE'),
+)
+
+const holdSession = statement((db, p: Key & { sessionEpoch: number; nowMs: number }) =>
+  db
+    .updateTable('device')
+    .set({ last_seen_at: p.nowMs })
+    .where('tenant_id', '=', p.tenantId)
+    .where('id', '=', p.id)
+    .where('session_epoch', '=', p.sessionEpoch)
+    .where('lock_state', '<>', 'LOCKED')
+    .where('status', '=', 'ACTIVE'),
 )
 
 const recordFailure = statement((db, p: Key & { nowMs: number }) =>
@@ -303,6 +309,15 @@ export class DeviceStore {
       nowMs,
     })
     return changed === 1
+  }
+
+  /**
+   * Keeps the device from being locked, disconnected or deleted until the transaction ends.
+   *
+   * @returns false when that has happened since the session began.
+   */
+  async holdSession(session: Key & { sessionEpoch: number; nowMs: number }): Promise<boolean> {
+    return (await this.#queries.run(holdSession, session)) === 1
   }
 
   async recordFailure(tenantId: string, id: string, nowMs: number): Promise<void> {

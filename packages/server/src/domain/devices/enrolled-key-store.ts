@@ -23,6 +23,14 @@ const take = statement((db, p: EnrolledKey & { tenantId: string; nowMs: number }
     .onConflict((known) => known.doNothing()),
 )
 
+const find = statement((db, p: { tenantId: string; thumbprint: string }) =>
+  db
+    .selectFrom('enrolled_key')
+    .selectAll()
+    .where('tenant_id', '=', p.tenantId)
+    .where('thumbprint', '=', p.thumbprint),
+)
+
 /** Every key that ever was enrolled on this server, in whatever tenant. None is ever forgotten. */
 export class EnrolledKeyStore {
   readonly #queries: Queries
@@ -34,5 +42,18 @@ export class EnrolledKeyStore {
   /** @returns false when the key is known: the primary key decides. */
   async take(key: EnrolledKey, nowMs: number): Promise<boolean> {
     return (await this.#queries.run(take, { ...key, tenantId: platformTenantId, nowMs })) === 1
+  }
+
+  /** Whose key it is, or was. */
+  async find(thumbprint: string): Promise<EnrolledKey | undefined> {
+    const row = await this.#queries.first(find, { tenantId: platformTenantId, thumbprint })
+    return (
+      row && {
+        thumbprint: row.thumbprint,
+        ownerTenantId: row.owner_tenant_id,
+        deviceId: row.device_id,
+        purpose: row.purpose as EnrolledKey['purpose'],
+      }
+    )
   }
 }

@@ -16,13 +16,15 @@ export const platformValueNames = {
   administrators: 'administrators',
   /** Key of the hashes that compare bodies of repeated requests, sealed. */
   idempotencyKey: 'idempotency-key',
+  /** Key of the nonces that devices sign, sealed. */
+  deviceNonceKey: 'device-nonce-key',
 } as const
 
 type PlatformValueName = (typeof platformValueNames)[keyof typeof platformValueNames]
 
 const checkText = 'countersign master key check v1'
 const attemptsMax = 3
-const idempotencyKeyBytes = 32
+const hashKeyBytes = 32
 
 /** The master key is not the one that this database was made or re-wrapped with. */
 export class MasterKeyMismatchError extends Error {
@@ -94,14 +96,8 @@ export class PlatformBootstrap {
         platformValueNames.masterKeyCheck,
         this.#seal(wrapped, platformValueNames.masterKeyCheck, Buffer.from(checkText)),
       ],
-      [
-        platformValueNames.idempotencyKey,
-        this.#seal(
-          wrapped,
-          platformValueNames.idempotencyKey,
-          this.#randomness(idempotencyKeyBytes),
-        ),
-      ],
+      this.#newHashKey(wrapped, platformValueNames.idempotencyKey),
+      this.#newHashKey(wrapped, platformValueNames.deviceNonceKey),
       [platformValueNames.tenantNumber, '0'],
       [platformValueNames.administrators, ''],
     ]
@@ -134,6 +130,10 @@ export class PlatformBootstrap {
       // Another process was faster.
       if (takenKey(error) === undefined) throw error
     }
+  }
+
+  #newHashKey(key: WrappedKey, name: PlatformValueName): [PlatformValueName, string] {
+    return [name, this.#seal(key, name, this.#randomness(hashKeyBytes))]
   }
 
   #seal(key: WrappedKey, name: PlatformValueName, plain: Uint8Array): string {

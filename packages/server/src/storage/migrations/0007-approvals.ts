@@ -23,6 +23,7 @@ export function approvals(types: ColumnTypes): string[] {
     ),
     'create index approval_user on approval (tenant_id, user_id, id)',
     `create index approval_open on approval (tenant_id, user_id, id) where completed_at is null`,
+    `create index approval_message on approval (tenant_id, user_id, created_at) where kind = 'MESSAGE' and status = 'RETRIEVED'`,
     `create index approval_deadline on approval (tenant_id, expires_at) where expires_at is not null and completed_at is null`,
     'create index approval_erasure on approval (tenant_id, erase_at) where erase_at is not null',
     table(

@@ -84,6 +84,10 @@ export const wireErrors = {
   acl_link_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   firmware_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   subscription_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  approval_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  no_matching_device: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  approval_final: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  not_signed: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   enrolment_code_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   device_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   certificate_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
@@ -200,6 +204,7 @@ function envelope<Code extends number>({
 
 function wireFailure(failure: Failure, operation: Operation | undefined): WireError {
   switch (failure.kind) {
+    case 'device':
     case 'internal':
       return internal
     case 'http':
@@ -313,7 +318,7 @@ function oauthFailure(failure: Failure, wire: WireError, headers: Headers): Rend
 }
 
 function oauthErrorOf(failure: Failure): string {
-  if (failure.kind === 'internal') return 'server_error'
+  if (failure.kind === 'internal' || failure.kind === 'device') return 'server_error'
   if (failure.kind === 'domain') {
     switch (failure.error.code) {
       case 'unauthenticated':

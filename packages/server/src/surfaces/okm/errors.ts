@@ -93,6 +93,10 @@ export const wireErrors = {
   list_not_found: missing,
   method_not_found: missing,
   enrolment_code_not_found: missing,
+  approval_not_found: missing,
+  no_matching_device: missing,
+  approval_final: missing,
+  not_signed: missing,
   device_not_found: missing,
   certificate_not_found: missing,
   signer_not_found: missing,
@@ -182,6 +186,7 @@ interface FailureParts {
 
 function partsOf(failure: Failure, context: FailureContext): FailureParts {
   switch (failure.kind) {
+    case 'device':
     case 'internal':
       return { wire: internal }
     case 'http':

@@ -99,6 +99,7 @@ export const wireErrors = {
   signer_not_found: internal,
   method_not_found: unknownMethod,
   list_not_found: unknownList,
+  approval_not_found: internal,
   ambiguous_reference: unknownUser,
   already_exists: internal,
   already_assigned: internal,
@@ -115,6 +116,9 @@ export const wireErrors = {
   tenant_disabled: notAnAdmin,
   not_supported: internal,
   limit_reached: invalidParameter,
+  no_matching_device: internal,
+  approval_final: internal,
+  not_signed: internal,
   idempotency_key_reused: internal,
   idempotency_in_progress: internal,
   one_time_output_gone: internal,
@@ -126,6 +130,7 @@ export function otpServerFailures(contract: Contract): RenderFailure {
   const reserved = new ReservedNames(contract)
   return (failure, { request }) => {
     switch (failure.kind) {
+      case 'device':
       case 'internal':
         return rendered(internal)
       case 'http': {

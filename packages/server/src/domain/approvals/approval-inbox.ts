@@ -1,0 +1,166 @@
+import type { Randomness } from '#custody/randomness.ts'
+import { newTicket } from '#custody/secrets.ts'
+import type { Clock } from '../clock.ts'
+import type { DeviceSession } from '../devices/device-gate.ts'
+import { DeviceRefusal } from '../devices/device-refusal.ts'
+import { getDevice } from '../devices/device-service.ts'
+import { requireUser } from '../devices/own-device-service.ts'
+import type { Storage, Stores } from '../storage.ts'
+import {
+  type Approval,
+  approvalAt,
+  approvalTarget,
+  isAddressed,
+  isFinal,
+  messageDeadline,
+  secondDeadline,
+} from './approval.ts'
+import type { Delivery } from './approval-delivery-store.ts'
+import { approvalEvent } from './approval-event.ts'
+import { contentOf } from './content.ts'
+
+/** An approval as one device sees it. */
+export interface InboxItem {
+  readonly approval: Approval
+  /** What the device was shown; absent when it ended before that, or has not been fetched. */
+  readonly delivery: Delivery | undefined
+}
+
+/** Most that waits for one user at a time on the wire. */
+export const inboxItemsMax = 100
+
+/** What waits for a user on a device. */
+export class ApprovalInbox {
+  readonly #storage: Storage
+  readonly #clock: Clock
+  readonly #randomness: Randomness
+
+  constructor(dependencies: { storage: Storage; clock: Clock; randomness: Randomness }) {
+    this.#storage = dependencies.storage
+    this.#clock = dependencies.clock
+    this.#randomness = dependencies.randomness
+  }
+
+  /** Open approvals for the session's user on this device, and messages it has not fetched; oldest first. */
+  async list(session: DeviceSession): Promise<Approval[]> {
+    const { tenantId, deviceId } = session
+    const { read } = this.#storage
+    const device = await getDevice(read, tenantId, deviceId)
+    return listWaiting(read, { device, userId: requireUser(session), nowMs: this.#clock() })
+  }
+
+  /**
+   * Fetches an approval. The first device that does so starts the time for the decision; the bytes that a device is shown
+   * are frozen, and later calls give the same.
+   *
+   * @throws DeviceRefusal `not_found` for another user's, and for one that this device is not asked.
+   */
+  async retrieve(session: DeviceSession, id: string): Promise<InboxItem> {
+    const { tenantId, deviceId } = session
+    const found = await this.find(session, id)
+    const isOver = isFinal(found.approval) && found.approval.kind !== 'MESSAGE'
+    if (isOver || found.delivery !== undefined) return found
+    const challenge = newTicket(this.#randomness)
+    return this.#storage.transaction(async (stores) => {
+      const nowMs = this.#clock()
+      const stored = await stores.approvals.find(tenantId, id)
+      const approval = stored && approvalAt(stored, nowMs)
+      if (approval === undefined) throw new DeviceRefusal('not_found')
+      if (!isRetrievable(approval, nowMs)) return { approval, delivery: undefined }
+      if (approval.status === 'PENDING' && !(await this.#first(stores, session, approval, nowMs))) {
+        // Another device was the first, or the time has just run out: what is there now decides.
+        const now = await stores.approvals.find(tenantId, id)
+        const after = now && approvalAt(now, nowMs)
+        if (after === undefined) throw new DeviceRefusal('not_found')
+        if (!isRetrievable(after, nowMs)) return { approval: after, delivery: undefined }
+      }
+      const retrieved = await stores.approvals.find(tenantId, id)
+      if (retrieved === undefined) throw new DeviceRefusal('not_found')
+      const key = { tenantId, approvalId: id, deviceId }
+      await stores.approvals.deliveries.freeze(key, {
+        ...contentOf(retrieved),
+        challenge,
+        retrievedAtMs: nowMs,
+      })
+      return { approval: retrieved, delivery: await stores.approvals.deliveries.find(key) }
+    })
+  }
+
+  /**
+   * An approval of the session's user that this device is asked, as it stands.
+   *
+   * @throws DeviceRefusal `not_found`.
+   */
+  async find(session: DeviceSession, id: string): Promise<InboxItem> {
+    const { tenantId, deviceId } = session
+    const { read } = this.#storage
+    const approval = await read.approvals.find(tenantId, id)
+    if (approval === undefined || approval.userId !== requireUser(session)) {
+      throw new DeviceRefusal('not_found')
+    }
+    const key = { tenantId, approvalId: id, deviceId }
+    const delivery = await read.approvals.deliveries.find(key)
+    if (delivery === undefined) {
+      const device = await getDevice(read, tenantId, deviceId)
+      if (!isAddressed(approval.devices, device)) throw new DeviceRefusal('not_found')
+    }
+    return { approval: approvalAt(approval, this.#clock()), delivery }
+  }
+
+  /** @returns false for a device that was not the first, or came too late. */
+  async #first(
+    stores: Stores,
+    { caller, tenantId, deviceId }: DeviceSession,
+    approval: Approval,
+    nowMs: number,
+  ): Promise<boolean> {
+    const isMessage = approval.kind === 'MESSAGE'
+    const isFirst = await stores.approvals.retrieveFirst(approval, {
+      nowMs,
+      expiresAtMs: isMessage ? null : secondDeadline(approval, nowMs),
+      completedAtMs: isMessage ? nowMs : null,
+    })
+    if (!isFirst) return false
+    await stores.journal.append(caller, tenantId, {
+      action: 'approval.retrieved',
+      target: approvalTarget(approval.id),
+      userId: approval.userId,
+      detail: { deviceId },
+    })
+    const after = { ...approval, status: 'RETRIEVED' as const, retrievedAtMs: nowMs }
+    await stores.events.append(tenantId, approvalEvent('approval.retrieved', after))
+    return true
+  }
+}
+
+/** What waits for a user on a device, in the order in which it was asked. */
+export async function listWaiting(
+  stores: Stores,
+  {
+    device,
+    userId,
+    nowMs,
+  }: {
+    readonly device: Parameters<typeof isAddressed>[1] & { readonly tenantId: string }
+    readonly userId: string
+    readonly nowMs: number
+  },
+): Promise<Approval[]> {
+  const open = await stores.approvals.listWaiting(
+    device.tenantId,
+    { userId, deviceId: device.id, nowMs },
+    inboxItemsMax,
+  )
+  return open.filter(
+    (approval) => isAddressed(approval.devices, device) && isRetrievable(approval, nowMs),
+  )
+}
+
+/** A transaction while it is open; a message until its time ends, whoever has read it. */
+function isRetrievable(approval: Approval, nowMs: number): boolean {
+  const now = approvalAt(approval, nowMs)
+  if (approval.kind !== 'MESSAGE') return !isFinal(now)
+  const deadlineMs = messageDeadline(approval)
+  const isThere = now.status === 'PENDING' || now.status === 'RETRIEVED'
+  return isThere && (deadlineMs === null || deadlineMs > nowMs)
+}

@@ -1,0 +1,136 @@
+import { hash } from 'node:crypto'
+import { DerError } from '@countersign/protocol/der/der-reader.ts'
+import { sameBytes } from '@countersign/protocol/der/der-writer.ts'
+import { encodeBase64, encodeBase64url } from '@countersign/protocol/encoding/base64.ts'
+import {
+  isSignatureValid,
+  parseSignedData,
+  type SignedData,
+} from '@countersign/protocol/message/signed-data.ts'
+import type { EcdsaVerifier } from '#custody/key-custody.ts'
+import type { SignatureCertificates } from '../certificates/signature-certificates.ts'
+import type { Clock } from '../clock.ts'
+import type { EcPublicJwk } from '../devices/device.ts'
+import { DeviceRefusal } from '../devices/device-refusal.ts'
+import { clockSkewSeconds } from '../devices/signed-by-device.ts'
+import type { Stores } from '../storage.ts'
+
+/** Whose signature it has to be. */
+export interface SignerIdentity {
+  readonly tenantId: string
+  readonly deviceId: string
+  readonly userId: string
+}
+
+/** A CMS signature that holds, by a certificate that holds. */
+export interface CheckedSignature {
+  /** The content, base64. */
+  readonly signedBytes: string
+  /** The SignedData as it came, base64. */
+  readonly signature: string
+  readonly publicKey: EcPublicJwk
+  /** Reference of the certificate. */
+  readonly certificateId: string
+  /** DER in base64, leaf first, root last. */
+  readonly certificateChain: readonly string[]
+}
+
+const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer')
+/** The last 65 bytes of a P-256 SubjectPublicKeyInfo: 04, x, y. */
+const pointBytes = 65
+
+/** Judges CMS signatures of devices: form, signature, certificate, time, content; in this order. */
+export class SignatureJudge {
+  readonly #certificates: SignatureCertificates
+  readonly #verifier: EcdsaVerifier
+  readonly #clock: Clock
+
+  constructor(dependencies: {
+    signatureCertificates: SignatureCertificates
+    verifier: EcdsaVerifier
+    clock: Clock
+  }) {
+    this.#certificates = dependencies.signatureCertificates
+    this.#verifier = dependencies.verifier
+    this.#clock = dependencies.clock
+  }
+
+  /**
+   * Checks a SignedData (`CmsSignedData` of the contract) against the bytes that were delivered.
+   *
+   * @param der as it came.
+   * @throws DeviceRefusal `signature_invalid`, `certificate_not_usable`, `clock_skew`, `content_mismatch`.
+   */
+  async check(
+    der: Uint8Array,
+    expected: SignerIdentity & { readonly content: Uint8Array; readonly retrievedAtMs: number },
+  ): Promise<CheckedSignature> {
+    const data = await this.#readValid(der)
+    const usable = await this.#certificates.check(data.leaf, expected)
+    if (typeof usable === 'string') throw new DeviceRefusal('certificate_not_usable')
+    const nowMs = this.#clock()
+    const skewMs = clockSkewSeconds * 1000
+    const isTimely =
+      data.signingTimeMs >= expected.retrievedAtMs - skewMs && data.signingTimeMs <= nowMs + skewMs
+    if (!isTimely) throw new DeviceRefusal('clock_skew', { serverTimeMs: nowMs })
+    if (!sameBytes(data.content, expected.content)) throw new DeviceRefusal('content_mismatch')
+    return {
+      signedBytes: encodeBase64(data.content),
+      signature: encodeBase64(der),
+      publicKey: jwkOfSpki(data.leaf.publicKey),
+      certificateId: usable.certificateId,
+      certificateChain: [data.leaf.der, ...usable.chain].map(encodeBase64),
+    }
+  }
+
+  /**
+   * The certificate as it stands inside the transaction of the decision: revoked in the same moment is revoked.
+   *
+   * @throws DeviceRefusal `certificate_not_usable`.
+   */
+  async requireUsable(
+    { pki }: Stores,
+    tenantId: string,
+    { certificateId }: CheckedSignature,
+  ): Promise<void> {
+    const certificate = await pki.certificates.find(tenantId, certificateId)
+    if (certificate === undefined || certificate.status === 'REVOKED') {
+      throw new DeviceRefusal('certificate_not_usable')
+    }
+  }
+
+  /**
+   * The chain of the newest certificate over the device key, for evidence that a JWS carries; empty when there is none.
+   */
+  async chainOfDeviceKey({ tenantId, deviceId, userId }: SignerIdentity): Promise<string[]> {
+    const chain = await this.#certificates.newestChain({ tenantId, deviceId, userId })
+    return chain.map(encodeBase64)
+  }
+
+  /** @throws DeviceRefusal `signature_invalid`. */
+  async #readValid(der: Uint8Array): Promise<SignedData> {
+    const data = parse(der)
+    const isValid = await isSignatureValid(data, { sha256, verify: this.#verifier.verify })
+    if (!isValid) throw new DeviceRefusal('signature_invalid')
+    return data
+  }
+}
+
+function parse(der: Uint8Array): SignedData {
+  try {
+    return parseSignedData(der)
+  } catch (error) {
+    if (!(error instanceof DerError)) throw error
+    throw new DeviceRefusal('signature_invalid', { detail: error.message })
+  }
+}
+
+function jwkOfSpki(spki: Uint8Array): EcPublicJwk {
+  const point = spki.subarray(spki.length - pointBytes)
+  return {
+    kty: 'EC',
+    crv: 'P-256',
+    x: encodeBase64url(point.subarray(1, 33)),
+    y: encodeBase64url(point.subarray(33)),
+  }
+}

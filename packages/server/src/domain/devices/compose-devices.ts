@@ -1,0 +1,63 @@
+import type { PinHasher } from '#custody/pin-hasher.ts'
+import type { Randomness } from '#custody/randomness.ts'
+import type { Vault } from '#custody/vault.ts'
+import type { CertificateParts } from '../certificates/certificate-parts.ts'
+import type { Clock } from '../clock.ts'
+import type { Storage } from '../storage.ts'
+import type { SettingsService } from '../tenants/settings-service.ts'
+import type { IdSource } from '../ulid.ts'
+import { DeviceEnrolmentService } from './device-enrolment-service.ts'
+import { DeviceGate } from './device-gate.ts'
+import { DeviceService } from './device-service.ts'
+import type { DeviceWakeups } from './device-wakeups.ts'
+import { EnrolmentCodeService } from './enrolment-code-service.ts'
+import { FactorCheck } from './factor-check.ts'
+import { LoginService } from './login-service.ts'
+import { OwnDeviceService } from './own-device-service.ts'
+import { ServerNonces } from './server-nonces.ts'
+
+/** Everything of devices. */
+export interface DeviceParts {
+  /** Issuer of the device protocol, and audience of whatever a device signs: `{server}/device/v1`. */
+  readonly deviceIssuer: () => string
+  readonly serverNonces: ServerNonces
+  readonly deviceFactors: FactorCheck
+  readonly deviceGate: DeviceGate
+  readonly deviceLogins: LoginService
+  readonly enrolmentCodes: EnrolmentCodeService
+  readonly deviceEnrolments: DeviceEnrolmentService
+  readonly devices: DeviceService
+  readonly ownDevice: OwnDeviceService
+}
+
+/** Builds what devices need by plain constructors. */
+export function composeDevices(dependencies: {
+  storage: Storage
+  vault: Vault
+  pins: PinHasher
+  clock: Clock
+  nextId: IdSource
+  randomness: Randomness
+  settings: SettingsService
+  pki: CertificateParts
+  wakeups: DeviceWakeups
+  publicUrl: () => string
+}): DeviceParts {
+  const { pki, publicUrl } = dependencies
+  const issuer = () => `${publicUrl()}/device/v1`
+  const nonces = new ServerNonces(dependencies)
+  const factors = new FactorCheck(dependencies)
+  const base = { ...dependencies, issuer, nonces, factors }
+  const devices = new DeviceService({ ...base, certificates: pki.certificates })
+  return {
+    deviceIssuer: issuer,
+    serverNonces: nonces,
+    deviceFactors: factors,
+    deviceGate: new DeviceGate(base),
+    deviceLogins: new LoginService(base),
+    enrolmentCodes: new EnrolmentCodeService({ ...base, anchors: pki.roots }),
+    deviceEnrolments: new DeviceEnrolmentService({ ...base, authority: pki.signers }),
+    devices,
+    ownDevice: new OwnDeviceService({ ...base, devices, certificates: pki.certificates }),
+  }
+}

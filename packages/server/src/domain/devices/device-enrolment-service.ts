@@ -1,0 +1,371 @@
+import type { Randomness } from '#custody/randomness.ts'
+import type { Caller } from '../callers/caller.ts'
+import type { Clock } from '../clock.ts'
+import type { Storage, Stores } from '../storage.ts'
+import type { SettingsService } from '../tenants/settings-service.ts'
+import type { IdSource } from '../ulid.ts'
+import {
+  type AppFacts,
+  type DeviceFacts,
+  deviceTarget,
+  type EnrolledVia,
+  type LinkedDevice,
+} from './device.ts'
+import { type DeviceOrigin, type DeviceSession, deviceCaller } from './device-gate.ts'
+import { DeviceRefusal } from './device-refusal.ts'
+import { getDevice } from './device-service.ts'
+import { holdCodeUser } from './enrolled-user.ts'
+import { EnrolmentCodeDesk } from './enrolment-code-desk.ts'
+import type { EnrolmentCode } from './enrolment-code-store.ts'
+import { type FactorCheck, passFactor } from './factor-check.ts'
+import { checkKeyStatement, type ProvenKeys } from './key-statement.ts'
+import { requireCloseTime } from './signed-by-device.ts'
+
+/** What a device brings to enrol; shapes as in the contract. */
+export interface EnrolmentRequest {
+  readonly code: string
+  /** Key statement, signed by the device key. */
+  readonly proof: string
+  /** The same, signed by the biometric key. */
+  readonly bioProof?: string | undefined
+  readonly pin?: string | undefined
+  readonly app: AppFacts
+  readonly device: Partial<DeviceFacts>
+  readonly pushToken?: string | undefined
+  readonly locales?: readonly string[] | undefined
+}
+
+export interface LinkRequest {
+  readonly code: string
+  readonly proof: string
+  readonly bioProof?: string | undefined
+  readonly pin?: string | undefined
+}
+
+/** A device as it stands after its enrolment. */
+export interface EnrolledDevice {
+  readonly device: LinkedDevice
+  /** Whom the code was for. */
+  readonly userId: string
+  /** True when the first answer is given again. */
+  readonly isRepeat: boolean
+}
+
+/** What the certificate authority does for a tenant whose first device comes. */
+export interface FirstEnrolment {
+  /** Makes the signer `default` in the running transaction, if the tenant never had one. */
+  ensureSigner(stores: Stores, caller: Caller, tenantId: string): Promise<void>
+}
+
+interface CheckedCode {
+  readonly code: EnrolmentCode
+  readonly keys: ProvenKeys
+  readonly caller: Caller
+}
+
+/** For how long the device that used a code may ask for the answer again. */
+const repeatMs = 600_000
+
+/** Spends codes: devices come, and users are linked to them. */
+export class DeviceEnrolmentService {
+  readonly #storage: Storage
+  readonly #desk: EnrolmentCodeDesk
+  readonly #settings: SettingsService
+  readonly #factors: FactorCheck
+  readonly #authority: FirstEnrolment
+  readonly #issuer: () => string
+  readonly #clock: Clock
+  readonly #nextId: IdSource
+  readonly #randomness: Randomness
+
+  constructor(dependencies: {
+    storage: Storage
+    settings: SettingsService
+    factors: FactorCheck
+    authority: FirstEnrolment
+    issuer: () => string
+    clock: Clock
+    nextId: IdSource
+    randomness: Randomness
+  }) {
+    this.#storage = dependencies.storage
+    this.#desk = new EnrolmentCodeDesk(dependencies)
+    this.#settings = dependencies.settings
+    this.#factors = dependencies.factors
+    this.#authority = dependencies.authority
+    this.#issuer = dependencies.issuer
+    this.#clock = dependencies.clock
+    this.#nextId = dependencies.nextId
+    this.#randomness = dependencies.randomness
+  }
+
+  /**
+   * Spends a code and makes its device: key, link, factor, record and event, all of them or none.
+   *
+   * @throws DeviceRefusal `code_invalid`, `proof_invalid`, `clock_skew`, `replayed`, `device_key_known`, `limit_reached`,
+   *   `factor_required`, `factor_rejected`, `factor_locked`, `user_disabled`, `tenant_disabled`. What fails after the
+   *   code was found counts against the code; a clock that is wrong does not.
+   */
+  async enrol(
+    request: EnrolmentRequest,
+    origin: DeviceOrigin,
+    via: EnrolledVia,
+  ): Promise<EnrolledDevice> {
+    const found = await this.#desk.find(request.code)
+    const expected = {
+      aud: this.#issuer(),
+      codeHash: found.codeHash,
+      iss: undefined,
+      sub: undefined,
+    }
+    const repeated = this.#repeatOf(found, request, expected)
+    if (repeated !== undefined) {
+      const device = await getDevice(this.#storage.read, found.tenantId, repeated)
+      return { device, userId: found.userId ?? '', isRepeat: true }
+    }
+    this.#desk.requireOpen(found)
+    const deviceId = this.#nextId()
+    const caller = deviceCaller(found.tenantId, deviceId, origin)
+    return this.#desk.countingFailures(found, caller, async () => {
+      const keys = checkKeyStatement(request, expected)
+      requireCloseTime(keys.claims.iat, this.#clock())
+      const checked = { code: found, keys, caller }
+      const factor = await this.#checkFactor(checked, deviceId, request)
+      return this.#make(checked, { deviceId, request, factor, via })
+    })
+  }
+
+  /**
+   * Spends a code of the device's tenant to link its user to the device. A user who is linked already gets the new
+   * biometric key, or none, and keeps everything else.
+   *
+   * @throws DeviceRefusal as {@link enrol}.
+   */
+  async link(session: DeviceSession, request: LinkRequest): Promise<EnrolledDevice> {
+    const { tenantId, deviceId, caller } = session
+    const found = await this.#desk.find(request.code)
+    if (found.tenantId !== tenantId) throw new DeviceRefusal('code_invalid')
+    this.#desk.requireOpen(found)
+    return this.#desk.countingFailures(found, caller, async () => {
+      const keys = checkKeyStatement(request, {
+        aud: this.#issuer(),
+        codeHash: found.codeHash,
+        iss: deviceId,
+        sub: undefined,
+      })
+      if (keys.device.thumbprint !== session.keyThumbprint) throw new DeviceRefusal('proof_invalid')
+      requireCloseTime(keys.claims.iat, this.#clock())
+      const checked = { code: found, keys, caller }
+      const factor = await this.#checkFactor(checked, deviceId, request)
+      return this.#linkTo(checked, { deviceId, factor })
+    })
+  }
+
+  /** The device that this very device key made of the code a moment ago. */
+  #repeatOf(
+    code: EnrolmentCode,
+    proofs: { readonly proof: string; readonly bioProof?: string | undefined },
+    expected: Parameters<typeof checkKeyStatement>[1],
+  ): string | undefined {
+    const { stored, deviceId, usedAtMs, keyThumbprint } = code
+    if (stored !== 'USED' || deviceId === null || usedAtMs === null) return undefined
+    if (this.#clock() - usedAtMs >= repeatMs) return undefined
+    const keys = checkKeyStatement(proofs, expected)
+    return keys.device.thumbprint === keyThumbprint ? deviceId : undefined
+  }
+
+  /**
+   * A user with a PIN brings it; one without sets a PIN, or brings a biometric key.
+   *
+   * @returns the hash of a PIN to set, `held` when the user's own was brought.
+   */
+  async #checkFactor(
+    { code, keys, caller }: CheckedCode,
+    deviceId: string,
+    { pin }: { readonly pin?: string | undefined },
+  ): Promise<CheckedFactor> {
+    const { tenantId, userId } = code
+    const stored =
+      userId === null ? undefined : await this.#storage.read.devicePins.find(tenantId, userId)
+    if (userId === null || stored?.pinHash == null) {
+      if (pin !== undefined) return { newPinHash: await this.#factors.hashPin(pin), brought: false }
+      if (keys.bio === null) throw new DeviceRefusal('factor_required')
+      return { newPinHash: undefined, brought: false }
+    }
+    const holder = { tenantId, deviceId, userId }
+    await this.#factors.requireUnlocked(holder)
+    if (pin === undefined) throw new DeviceRefusal('factor_required')
+    if (!(await this.#factors.pinHolds(holder, pin))) {
+      throw await this.#factors.refuse(caller, holder, {
+        factor: 'pin',
+        action: 'device.enrolled',
+      })
+    }
+    return { newPinHash: undefined, brought: true }
+  }
+
+  async #make(
+    checked: CheckedCode,
+    making: {
+      readonly deviceId: string
+      readonly request: EnrolmentRequest
+      readonly factor: CheckedFactor
+      readonly via: EnrolledVia
+    },
+  ): Promise<EnrolledDevice> {
+    const { code, keys, caller } = checked
+    const { deviceId, request, factor, via } = making
+    const { tenantId } = code
+    return this.#storage.transaction(async (stores) => {
+      const nowMs = this.#clock()
+      const userId = await this.#claim(stores, checked, { deviceId, factor, nowMs })
+      if (!(await this.#takeKey(stores, checked, deviceId, 'DEVICE', nowMs))) {
+        throw new DeviceRefusal('device_key_known')
+      }
+      const pushToken = request.pushToken ?? null
+      if (pushToken !== null) await stores.devices.dropPushToken(tenantId, deviceId, pushToken)
+      await stores.devices.insert({
+        tenantId,
+        id: deviceId,
+        keyThumbprint: keys.device.thumbprint,
+        publicKey: keys.device.jwk,
+        enrolledVia: via,
+        name: request.device.name ?? code.deviceName,
+        model: request.device.model ?? null,
+        osName: request.device.osName ?? null,
+        osVersion: request.device.osVersion ?? null,
+        app: request.app,
+        pushToken,
+        locales: request.locales ?? [],
+        createdAtMs: nowMs,
+      })
+      await this.#putLink(stores, checked, { deviceId, userId, nowMs })
+      await this.#authority.ensureSigner(stores, caller, tenantId)
+      await stores.journal.append(caller, tenantId, {
+        action: 'device.enrolled',
+        target: deviceTarget(deviceId),
+        userId,
+        detail: {
+          keyThumbprint: keys.device.thumbprint,
+          enrolmentCode: code.id,
+          appName: request.app.name,
+          appVersion: request.app.versionStr,
+        },
+      })
+      return { device: await getDevice(stores, tenantId, deviceId), userId, isRepeat: false }
+    })
+  }
+
+  async #linkTo(
+    checked: CheckedCode,
+    { deviceId, factor }: { readonly deviceId: string; readonly factor: CheckedFactor },
+  ): Promise<EnrolledDevice> {
+    const { code, keys, caller } = checked
+    const { tenantId } = code
+    return this.#storage.transaction(async (stores) => {
+      const nowMs = this.#clock()
+      const userId = await this.#claim(stores, checked, { deviceId, factor, nowMs })
+      const key = { tenantId, deviceId, userId }
+      const isRenewal = (await stores.deviceLinks.find(key)) !== undefined
+      if (isRenewal) {
+        await this.#takeBioKey(stores, checked, deviceId, nowMs)
+        await stores.deviceLinks.setBio(key, keys.bio, keys.statement)
+      } else {
+        await this.#putLink(stores, checked, { deviceId, userId, nowMs })
+      }
+      await stores.journal.append(caller, tenantId, {
+        action: isRenewal ? 'device.link-renewed' : 'device.linked',
+        target: deviceTarget(deviceId),
+        userId,
+        detail: { enrolmentCode: code.id },
+      })
+      return { device: await getDevice(stores, tenantId, deviceId), userId, isRepeat: false }
+    })
+  }
+
+  /** The code, the user, the limit and the PIN: in this order, so that whoever loses a race loses it here. */
+  async #claim(
+    stores: Stores,
+    { code, keys, caller }: CheckedCode,
+    claim: { readonly deviceId: string; readonly factor: CheckedFactor; readonly nowMs: number },
+  ): Promise<string> {
+    const { deviceId, factor, nowMs } = claim
+    const { tenantId } = code
+    const userId = await holdCodeUser(code, {
+      stores,
+      caller,
+      nextId: this.#nextId,
+      randomness: this.#randomness,
+      nowMs,
+    })
+    const keyThumbprint = keys.device.thumbprint
+    const used = { userId, deviceId, keyThumbprint, nowMs }
+    if (!(await stores.enrolmentCodes.spend(code, used))) throw new DeviceRefusal('code_invalid')
+    const { jti } = keys.claims
+    const proof = { tenantId, keyThumbprint, jti, untilMs: code.expiresAtMs + repeatMs }
+    if (!(await stores.deviceSessions.remember(proof))) throw new DeviceRefusal('replayed')
+
+    const { enrolment } = await this.#settings.settingsFor(caller, tenantId)
+    const isLinked = (await stores.deviceLinks.find({ tenantId, deviceId, userId })) !== undefined
+    const count = await stores.deviceLinks.countOfUser(tenantId, userId)
+    if (!isLinked && count >= enrolment.maxDevicesPerUser) throw new DeviceRefusal('limit_reached')
+
+    if (factor.brought) await passFactor(stores, { tenantId, deviceId, userId }, nowMs)
+    const { newPinHash } = factor
+    if (newPinHash !== undefined) {
+      const isSet = await stores.devicePins.setFirst(tenantId, userId, newPinHash, nowMs)
+      // Another device of the user has set one since.
+      if (!isSet) throw new DeviceRefusal('factor_required')
+    }
+    return userId
+  }
+
+  async #putLink(
+    stores: Stores,
+    checked: CheckedCode,
+    place: { readonly deviceId: string; readonly userId: string; readonly nowMs: number },
+  ): Promise<void> {
+    const { code, keys } = checked
+    const { deviceId, userId, nowMs } = place
+    await this.#takeBioKey(stores, checked, deviceId, nowMs)
+    await stores.deviceLinks.put({
+      tenantId: code.tenantId,
+      deviceId,
+      userId,
+      bio: keys.bio,
+      keyStatement: keys.statement,
+      linkedAtMs: nowMs,
+    })
+  }
+
+  async #takeBioKey(
+    stores: Stores,
+    checked: CheckedCode,
+    deviceId: string,
+    nowMs: number,
+  ): Promise<void> {
+    if (checked.keys.bio === null) return
+    if (!(await this.#takeKey(stores, checked, deviceId, 'BIO', nowMs))) {
+      throw new DeviceRefusal('device_key_known')
+    }
+  }
+
+  async #takeKey(
+    stores: Stores,
+    { code, keys }: CheckedCode,
+    deviceId: string,
+    purpose: 'DEVICE' | 'BIO',
+    nowMs: number,
+  ): Promise<boolean> {
+    const thumbprint = purpose === 'DEVICE' ? keys.device.thumbprint : keys.bio?.thumbprint
+    const key = { thumbprint: thumbprint ?? '', ownerTenantId: code.tenantId, deviceId, purpose }
+    return stores.enrolledKeys.take(key, nowMs)
+  }
+}
+
+interface CheckedFactor {
+  /** Of a PIN to set, for a user who has none. */
+  readonly newPinHash: string | undefined
+  /** The user's PIN was brought, and holds. */
+  readonly brought: boolean
+}

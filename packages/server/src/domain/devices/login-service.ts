@@ -1,0 +1,354 @@
+import type { ClientAssertionClaims } from '@countersign/protocol/message/device-jws.ts'
+import { readDeviceJws } from '@countersign/protocol/message/device-jws.ts'
+import type { Randomness } from '#custody/randomness.ts'
+import { newTicket, sha256Hex } from '#custody/secrets.ts'
+import type { Caller } from '../callers/caller.ts'
+import type { Clock } from '../clock.ts'
+import type { Storage, Stores } from '../storage.ts'
+import type { SettingsService } from '../tenants/settings-service.ts'
+import { parseAppFacts } from './app-facts.ts'
+import { type AppFacts, type Device, type DeviceLink, deviceTarget, type Factor } from './device.ts'
+import { type DeviceOrigin, deviceCaller, deviceLocked } from './device-gate.ts'
+import { DeviceRefusal } from './device-refusal.ts'
+import {
+  type BroughtFactor,
+  type FactorCheck,
+  type FactorHolder,
+  passFactor,
+} from './factor-check.ts'
+import type { ServerNonces } from './server-nonces.ts'
+import {
+  clockSkewSeconds,
+  isSignedBy,
+  readSelfSigned,
+  replayMemoryMs,
+  requireCloseTime,
+} from './signed-by-device.ts'
+
+/** A login as it came (RFC 7523, RFC 9449). */
+export interface LoginRequest {
+  readonly clientAssertion: string
+  readonly clientId?: string | undefined
+  /** Space-separated. */
+  readonly scope?: string | undefined
+  readonly userId?: string | undefined
+  readonly pin?: string | undefined
+  readonly bioAssertion?: string | undefined
+  /** The header DPoP. */
+  readonly proof: string
+  /** The URL of the token endpoint, as the device had to write it. */
+  readonly url: string
+}
+
+/** An access token, told once. */
+export interface Login {
+  /** `dat_` and 32 random bytes in base64url. */
+  readonly accessToken: string
+  readonly lifeSeconds: number
+  readonly scopes: readonly string[]
+  readonly userId: string | null
+  readonly factor: Factor | null
+  readonly verifiedAtMs: number | null
+}
+
+interface Presented {
+  readonly claims: ClientAssertionClaims
+  readonly device: Device
+  readonly dpopJti: string
+}
+
+export const baseScope = 'device'
+const tokenLifeSeconds = 300
+const tokenLifeWithScopeSeconds = 120
+const carryMs = 900_000
+/** Longest life of a client assertion. */
+const assertionLifeSeconds = 120
+const scopesMax = 20
+
+/** Logins of devices: a key, the app's facts, and at times a factor. */
+export class LoginService {
+  readonly #storage: Storage
+  readonly #settings: SettingsService
+  readonly #factors: FactorCheck
+  readonly #nonces: ServerNonces
+  readonly #issuer: () => string
+  readonly #clock: Clock
+  readonly #randomness: Randomness
+
+  constructor(dependencies: {
+    storage: Storage
+    settings: SettingsService
+    factors: FactorCheck
+    nonces: ServerNonces
+    /** `{server}/device/v1`. */
+    issuer: () => string
+    clock: Clock
+    randomness: Randomness
+  }) {
+    this.#storage = dependencies.storage
+    this.#settings = dependencies.settings
+    this.#factors = dependencies.factors
+    this.#nonces = dependencies.nonces
+    this.#issuer = dependencies.issuer
+    this.#clock = dependencies.clock
+    this.#randomness = dependencies.randomness
+  }
+
+  /**
+   * @throws DeviceRefusal `dpop_invalid`, `use_dpop_nonce`, `client_invalid`, `clock_skew`, `replayed`; `device_locked`,
+   *   `not_linked`, `tenant_disabled`, `user_disabled`, `invalid_scope`, `factor_rejected`, `factor_locked`.
+   *   DomainError `too_many_requests` when too many PINs wait.
+   */
+  async login(request: LoginRequest, origin: DeviceOrigin): Promise<Login> {
+    await this.#nonces.ready()
+    const nowMs = this.#clock()
+    const { claims, device, dpopJti } = await this.#identify(request, nowMs)
+    const { tenantId, id: deviceId } = device
+    const caller = deviceCaller(tenantId, deviceId, origin)
+    const remember = (stores: Stores) => rememberAll(stores, device, [claims.jti, dpopJti], nowMs)
+
+    const link = await this.#standingLink(device, request.userId)
+    const app = factsOf(claims, device)
+    const scopes = await this.#scopesOf(caller, tenantId, request)
+    const opening = { caller, device, link, app, scopes, remember, nowMs }
+    if (link === undefined) return this.#open({ ...opening, factor: null })
+
+    const holder: FactorHolder = { tenantId, deviceId, userId: link.userId }
+    const brought = await this.#bring(request, holder, link, nowMs)
+    if (brought?.holds === false) {
+      throw await this.#factors.refuse(
+        caller,
+        holder,
+        { factor: brought.factor, action: 'device.logged-in' },
+        remember,
+      )
+    }
+    return this.#open({ ...opening, factor: brought?.factor ?? null })
+  }
+
+  /** Proof, then assertion, then the device that both must be of. */
+  async #identify(request: LoginRequest, nowMs: number): Promise<Presented> {
+    const dpop = readSelfSigned('dpop', request.proof)
+    const { htm, htu, nonce } = dpop?.jws.claims ?? {}
+    if (dpop === undefined || htm !== 'POST' || htu !== request.url) {
+      throw new DeviceRefusal('dpop_invalid')
+    }
+    if (nonce === undefined || !this.#nonces.isCurrent(nonce)) {
+      throw new DeviceRefusal('use_dpop_nonce')
+    }
+    requireCloseTime(dpop.jws.claims.iat, nowMs)
+
+    const assertion = readDeviceJws('client', request.clientAssertion)
+    const claims = assertion?.claims
+    if (assertion?.kid === undefined || claims === undefined || claims.sub !== claims.iss) {
+      throw new DeviceRefusal('client_invalid')
+    }
+    const device = await this.#findDevice(assertion.kid, claims.iss)
+    const isWhole =
+      device !== undefined &&
+      isSignedBy(assertion, device.publicKey) &&
+      claims.aud === this.#issuer() &&
+      claims.exp > claims.iat &&
+      claims.exp - claims.iat <= assertionLifeSeconds &&
+      (request.clientId === undefined || request.clientId === claims.iss)
+    if (!isWhole) throw new DeviceRefusal('client_invalid')
+    if (dpop.thumbprint !== device.keyThumbprint) throw new DeviceRefusal('dpop_invalid')
+    requireCloseTime(claims.iat, nowMs)
+    if (claims.exp + clockSkewSeconds <= nowMs / 1000) throw new DeviceRefusal('client_invalid')
+    return { claims, device, dpopJti: dpop.jws.claims.jti }
+  }
+
+  /** The device of a key; the key says in which tenant. */
+  async #findDevice(thumbprint: string, id: string): Promise<Device | undefined> {
+    const { read } = this.#storage
+    const key = await read.enrolledKeys.find(thumbprint)
+    if (key === undefined || key.deviceId !== id) return undefined
+    const device = await read.devices.find(key.ownerTenantId, key.deviceId)
+    const isIt = device?.status === 'ACTIVE' && device.keyThumbprint === thumbprint
+    return isIt ? device : undefined
+  }
+
+  /** Link, lock, tenant, user. Undefined for a device without users, unless one was named. */
+  async #standingLink(
+    { tenantId, id, lock }: Device,
+    userId: string | undefined,
+  ): Promise<DeviceLink | undefined> {
+    const { read } = this.#storage
+    const tenant = await read.tenants.find(tenantId)
+    if (tenant?.status !== 'ACTIVE') throw new DeviceRefusal('tenant_disabled')
+    if (lock.state === 'LOCKED') throw deviceLocked(lock.reason)
+    const links = await read.deviceLinks.listOfDevice(tenantId, id, 2)
+    const link =
+      userId === undefined
+        ? links[0]
+        : await read.deviceLinks.find({ tenantId, deviceId: id, userId })
+    // Without a name it must be clear who is meant.
+    if (userId === undefined ? links.length > 1 : link === undefined) {
+      throw new DeviceRefusal('not_linked')
+    }
+    if (link === undefined) return undefined
+    const user = await read.userViews.find(tenantId, link.userId, this.#clock())
+    if (user?.status !== 'ACTIVE') throw new DeviceRefusal('user_disabled')
+    return link
+  }
+
+  async #scopesOf(
+    caller: Caller,
+    tenantId: string,
+    { scope, pin, bioAssertion }: LoginRequest,
+  ): Promise<readonly string[]> {
+    const wanted = [...new Set((scope ?? '').split(' ').filter((one) => one !== ''))]
+    const extra = wanted.filter((one) => one !== baseScope)
+    if (extra.length === 0) return [baseScope]
+    const { explicitScope } = (await this.#settings.settingsFor(caller, tenantId)).ast
+    const isKnown = extra.length <= scopesMax && extra.every((one) => one === explicitScope)
+    // Explicit authentication is one that is made for it.
+    const isMade = pin !== undefined || bioAssertion !== undefined
+    if (!isKnown || !isMade) throw new DeviceRefusal('invalid_scope')
+    return [baseScope, ...extra]
+  }
+
+  async #bring(
+    { pin, bioAssertion }: LoginRequest,
+    holder: FactorHolder,
+    link: DeviceLink,
+    nowMs: number,
+  ): Promise<BroughtFactor | undefined> {
+    if (pin === undefined && bioAssertion === undefined) return undefined
+    await this.#factors.requireUnlocked(holder)
+    if (pin !== undefined)
+      return { factor: 'pin', holds: await this.#factors.pinHolds(holder, pin) }
+    const holds = await this.#bioHolds(bioAssertion ?? '', holder, link, nowMs)
+    return { factor: 'bio', holds }
+  }
+
+  async #bioHolds(
+    compact: string,
+    { tenantId, deviceId, userId }: FactorHolder,
+    link: DeviceLink,
+    nowMs: number,
+  ): Promise<boolean> {
+    const assertion = readDeviceJws('login', compact)
+    if (assertion === undefined || link.bioKey === null) return false
+    const { claims } = assertion
+    const fits =
+      assertion.kid === link.bioThumbprint &&
+      claims.iss === deviceId &&
+      claims.sub === userId &&
+      claims.aud === this.#issuer() &&
+      isSignedBy(assertion, link.bioKey) &&
+      this.#nonces.isCurrent(claims.nonce)
+    if (!fits) return false
+    requireCloseTime(claims.iat, nowMs)
+    return this.#storage.transaction(({ deviceSessions }) =>
+      deviceSessions.remember({
+        tenantId,
+        keyThumbprint: assertion.kid ?? '',
+        jti: claims.jti,
+        untilMs: nowMs + replayMemoryMs,
+      }),
+    )
+  }
+
+  /** Gives the token out, if device and link still stand as they were read. */
+  async #open(opening: Opening): Promise<Login> {
+    const { caller, device, link, app, scopes, remember, factor, nowMs } = opening
+    const { tenantId, id: deviceId } = device
+    const verified = factor === null ? carried(link, nowMs) : { factor, atMs: nowMs }
+    const accessToken = `dat_${newTicket(this.#randomness)}`
+    const lifeSeconds = scopes.length > 1 ? tokenLifeWithScopeSeconds : tokenLifeSeconds
+    await this.#storage.transaction(async (stores) => {
+      await remember(stores)
+      if (!(await stores.devices.recordLogin(device, app, nowMs))) {
+        throw new DeviceRefusal('client_invalid', {
+          detail: 'The device was changed; log in again.',
+        })
+      }
+      if (link !== undefined) {
+        const key = { tenantId, deviceId, userId: link.userId }
+        if (factor !== null) await passFactor(stores, key, nowMs)
+        const stands = await stores.deviceLinks.recordSuccess(key, {
+          epoch: link.epoch,
+          factor,
+          nowMs,
+        })
+        if (!stands) throw new DeviceRefusal('not_linked')
+      }
+      await stores.deviceSessions.insert({
+        tenantId,
+        tokenHash: sha256Hex(accessToken),
+        deviceId,
+        userId: link?.userId ?? null,
+        scope: scopes.join(' '),
+        factor: verified?.factor ?? null,
+        verifiedAtMs: verified?.atMs ?? null,
+        sessionEpoch: device.sessionEpoch,
+        linkEpoch: link?.epoch ?? null,
+        issuedAtMs: nowMs,
+        expiresAtMs: nowMs + lifeSeconds * 1000,
+      })
+      await stores.journal.append(caller, tenantId, {
+        action: 'device.logged-in',
+        target: deviceTarget(deviceId),
+        ...(link === undefined ? {} : { userId: link.userId }),
+        detail: { factor, scope: scopes.join(' '), appVersion: app.versionStr },
+      })
+    })
+    return {
+      accessToken,
+      lifeSeconds,
+      scopes,
+      userId: link?.userId ?? null,
+      factor: verified?.factor ?? null,
+      verifiedAtMs: verified?.atMs ?? null,
+    }
+  }
+}
+
+interface Opening {
+  readonly caller: Caller
+  readonly device: Device
+  readonly link: DeviceLink | undefined
+  readonly app: AppFacts
+  readonly scopes: readonly string[]
+  readonly remember: (stores: Stores) => Promise<void>
+  /** The one that was brought, and holds. */
+  readonly factor: Factor | null
+  readonly nowMs: number
+}
+
+/** What a login without factor repeats of the last verification of this user on this device. */
+function carried(
+  link: DeviceLink | undefined,
+  nowMs: number,
+): { factor: Factor; atMs: number } | undefined {
+  const verified = link?.verified
+  return verified && nowMs - verified.atMs < carryMs ? verified : undefined
+}
+
+/** @throws DeviceRefusal `replayed` when one of them was seen before. */
+async function rememberAll(
+  { deviceSessions }: Stores,
+  { tenantId, keyThumbprint }: Device,
+  jtis: readonly string[],
+  nowMs: number,
+): Promise<void> {
+  for (const jti of jtis) {
+    const untilMs = nowMs + replayMemoryMs
+    if (!(await deviceSessions.remember({ tenantId, keyThumbprint, jti, untilMs }))) {
+      throw new DeviceRefusal('replayed')
+    }
+  }
+}
+
+/** The facts of the `app` claim; name, platform and architecture stay as they were enrolled. */
+function factsOf({ app }: ClientAssertionClaims, device: Device): AppFacts {
+  const facts = parseAppFacts(app)
+  if (facts === undefined) throw new DeviceRefusal('client_invalid', { detail: 'app is malformed' })
+  const isSame =
+    facts.name === device.app.name &&
+    facts.platform === device.app.platform &&
+    facts.architecture === device.app.architecture
+  if (!isSame) throw new DeviceRefusal('client_invalid', { detail: 'app is another one' })
+  return facts
+}

@@ -1,0 +1,66 @@
+import type { KeyObject } from 'node:crypto'
+import {
+  type DeviceJws,
+  type DeviceJwsKind,
+  type EcPublicJwk,
+  readDeviceJws,
+} from '@countersign/protocol/message/device-jws.ts'
+import {
+  importEcPublicJwk,
+  jwkThumbprint,
+  verifyEs256,
+} from '@countersign/protocol/message/es256.ts'
+import { secretsEqual } from '#custody/secrets.ts'
+import { DeviceRefusal } from './device-refusal.ts'
+
+/** Signed times may differ from the server's by this much. */
+export const clockSkewSeconds = 120
+/** How long a `jti` is remembered; longer than any signed time counts. */
+export const replayMemoryMs = 600_000
+
+const keptKeysMax = 10_000
+/** Importing a key costs as much as checking a signature with it. */
+const keptKeys = new Map<string, KeyObject>()
+
+/** Whether the key that a device is known by signed this. */
+export function isSignedBy<Kind extends DeviceJwsKind>(
+  jws: DeviceJws<Kind>,
+  key: EcPublicJwk,
+): boolean {
+  const imported = keyObjectOf(key)
+  return imported !== undefined && verifyEs256(imported, jws.signingInput, jws.signature)
+}
+
+/** A JWS whose key stands in its header, checked with that key. */
+export function readSelfSigned<Kind extends 'keys' | 'dpop'>(
+  kind: Kind,
+  compact: string,
+): { jws: DeviceJws<Kind>; jwk: EcPublicJwk; thumbprint: string } | undefined {
+  const jws = readDeviceJws(kind, compact)
+  if (jws?.jwk === undefined || !isSignedBy(jws, jws.jwk)) return undefined
+  return { jws, jwk: jws.jwk, thumbprint: jwkThumbprint(jws.jwk) }
+}
+
+/** @throws DeviceRefusal `clock_skew` with the server's time. */
+export function requireCloseTime(iatSeconds: number, nowMs: number): void {
+  if (Math.abs(iatSeconds - Math.floor(nowMs / 1000)) > clockSkewSeconds) {
+    throw new DeviceRefusal('clock_skew', { serverTimeMs: nowMs })
+  }
+}
+
+function keyObjectOf(key: EcPublicJwk): KeyObject | undefined {
+  const name = key.x + key.y
+  const kept = keptKeys.get(name)
+  if (kept !== undefined) return kept
+  const imported = importEcPublicJwk(key)
+  if (imported === undefined) return undefined
+  if (keptKeys.size >= keptKeysMax) keptKeys.clear()
+  keptKeys.set(name, imported)
+  return imported
+}
+
+/** Compares what was signed with what is expected, in constant time; absent on both sides is equal. */
+export function saysTheSame(signed: string | undefined, expected: string | undefined): boolean {
+  if (signed === undefined || expected === undefined) return signed === expected
+  return secretsEqual(signed, expected)
+}
