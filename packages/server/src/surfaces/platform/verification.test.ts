@@ -48,6 +48,26 @@ describe('verifyCode', () => {
     expect(second.body).toEqual({ result: 'REJECTED', auditId: expect.any(String) })
   })
 
+  test('200 ACCEPTED for a code of a printed list, beside the token; spent it is spent', async () => {
+    const path = 'POST /api/v1/tenants/acme/otp-list'
+    const user = { id: `user${count}` }
+    const method = `sheet.${count}`
+    await api.call(`${path}-methods`, { as: helpdesk, body: { name: method, listSize: 2 } })
+    const made = await api.call(`${path}s`, { as: helpdesk, body: { method, user } })
+    const [{ list, codes }] = made.body.items
+    const request = { user, code: codes[0].otp }
+    expect((await verify({ ...request, methods: ['token'] })).body.result).toBe('REJECTED')
+    expect((await verify(request)).body).toEqual({
+      result: 'ACCEPTED',
+      userId: user.id,
+      credential: { kind: 'LIST', id: list.id, method, index: '1', remaining: 1, renew: true },
+      auditId: expect.any(String),
+    })
+    expect(
+      (await verify({ ...request, methods: [`list:${method}`] }, helpdesk)).body,
+    ).toMatchObject({ result: 'REJECTED', reason: 'REPLAYED', attemptsLeft: 4 })
+  })
+
   test('200 tells a relying party nothing about why; a helpdesk everything', async () => {
     const unknown = { user: { id: 'nobody' }, code: '123456' }
     expect((await verify(unknown)).body).toEqual({
