@@ -91,6 +91,8 @@ export class AccountTokenStore {
 function fitting(db: Builder, { tenantId, scopes }: AccountTokenFilter) {
   const accounts = db
     .selectFrom('service_account')
+    // Has planners go through the index in the order of the list.
+    .where('ulid', '>', '')
     .where((eb) => eb.or(scopes.map((scope) => eb('scopes', 'like', `%"${scope}"%`))))
   return tenantId === undefined
     ? accounts.where('tenant_id', '<>', platformTenantId)

@@ -8,6 +8,8 @@ import {
   type TestCore,
   testCaller,
 } from '#test/support/core.ts'
+import { AccountTokenService } from './account-token-service.ts'
+import { cabinetScopes } from './scopes.ts'
 
 const thumbprint = 'ab'.repeat(32)
 const origin = { address: '127.0.0.1', surface: 'native', requestId: null } as const
@@ -16,6 +18,7 @@ const admin = testCaller('acme', ['tenant:write'])
 const grows = /^SCAN (?!CONSTANT)|TEMP B-TREE/
 
 let core: TestCore
+let tokens: AccountTokenService
 let secret: string
 const seen: string[] = []
 const schema = new DatabaseSync(':memory:')
@@ -27,10 +30,12 @@ beforeAll(async () => {
   await core.tenants.create(platformAdmin, { id: 'acme', name: 'A bank' })
   const made = await core.serviceAccounts.create(admin, {
     id: 'gateway',
-    scopes: ['verify'],
+    scopes: ['verify', 'okms:read'],
     certificateThumbprints: [thumbprint],
   })
   secret = made.secret
+  const { storage, serviceAccounts } = core
+  tokens = new AccountTokenService({ storage, serviceAccounts, scopes: cabinetScopes })
   for (const migration of migrationsAfter(0)) {
     for (const sql of migration.statements(columnTypes.sqlite)) schema.exec(sql)
   }
@@ -69,6 +74,8 @@ test.each<[string, () => Promise<unknown>]>([
   ['tenants', () => core.tenants.list(platformAdmin, { limit: 1 })],
   ['accounts of a tenant', () => core.serviceAccounts.list(admin, { limit: 1 })],
   ['accounts of all tenants', () => core.serviceAccounts.list(platformAdmin, { limit: 1 })],
+  ['tokens of a tenant', () => tokens.list(admin, { page: 1, resultsPerPage: 1 })],
+  ['tokens of all tenants', () => tokens.list(platformAdmin, { page: 1, resultsPerPage: 1 })],
   ['issuers', () => core.trustedIssuers.list(admin, 'acme', { limit: 1 })],
 ])('a page of %s comes in the order of an index', async (_name, work) => {
   const plans = await plansOf(work)
