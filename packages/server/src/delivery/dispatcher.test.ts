@@ -141,6 +141,22 @@ describe.each(engines)('delivery on %s', (engine) => {
     expect(idsGot()).toEqual([id])
   })
 
+  test('a kind that cannot settle a message does not hold up the others', async () => {
+    const [bad, good] = [await append({ topic: 'bad' }), await append()]
+    const kind = plainKind({
+      keepsDelivered: true,
+      settled: async (_stores, settlements) => {
+        if (settlements.some(({ message }) => message.topic === 'bad')) throw new Error('a bug')
+      },
+    })
+    await using running = startDispatcher(core, [kind])
+    const find = (id: string) =>
+      core.storage.read.outbox.find({ tenantId: 'bank', target: receiver.url, id })
+    await until(async () => (await find(good))?.status === 'DELIVERED')
+    expect((await find(bad))?.status).toBe('WAITING')
+    expect(running.failures.length).toBeGreaterThan(0)
+  })
+
   test('what its kind drops is gone, what it gives up stays as FAILED; nothing is sent', async () => {
     const dropped = await append({ topic: 'drop' })
     const givenUp = await append({ topic: 'give-up' })

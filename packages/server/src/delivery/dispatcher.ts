@@ -16,6 +16,8 @@ const claimMs = 30_000
 const idleMs = 200
 const gatherMs = 1
 const troubleMs = 1_000
+/** Payloads in memory beyond which nothing more is claimed until some are gone. */
+const bytesMax = 32 * 2 ** 20
 /** Queues from which messages are claimed at the same time: on SQLite they share a commit. */
 const claimsAtOnce = 8
 /** What could not be prepared, because the database or a key was away, is tried again then. */
@@ -50,6 +52,7 @@ export class Dispatcher {
   readonly #orderKeys = new Map<string, string>()
   readonly #alarm = new Alarm()
   #isStopping = false
+  #bytesUnderWay = 0
   #cursor = ''
   #oldestOfSweep: number | undefined
   #oldest: number | undefined
@@ -129,7 +132,7 @@ export class Dispatcher {
     const isEnd = queues.length < queuesAtOnce
     this.#noteOldest(queues, isEnd)
     this.#cursor = isEnd ? '' : (queues.at(-1)?.queue ?? '')
-    if (this.#settler.backlog >= backlogMax) return 'end'
+    if (this.#settler.backlog >= backlogMax || this.#bytesUnderWay >= bytesMax) return 'end'
     let claimedCount = 0
     const due = queues.filter(({ queue, dueAtMs }) => this.#mayBeDue(queue, dueAtMs, nowMs))
     for (let start = 0; start < due.length && !this.#isStopping; start += claimsAtOnce) {
@@ -219,7 +222,9 @@ export class Dispatcher {
   }
 
   async #send(kind: DeliveryKind, message: OutboxMessage, slot: Slot): Promise<void> {
+    this.#bytesUnderWay += message.payload.length
     const outcome = await this.#attempt(kind, message)
+    this.#bytesUnderWay -= message.payload.length
     const nowMs = this.#clock()
     this.#slots.giveBack(slot, verdictOn(outcome), nowMs)
     if (outcome !== undefined) {

@@ -165,6 +165,30 @@ describe('a receiver', () => {
     expect(await send(`http://127.0.0.1:${port}/`)).toMatchObject({ error: 'CONNECTION' })
   })
 
+  test.each(['HTTP/1.1 999 What\r\ncontent-length: 0\r\n\r\n', 'nonsense\r\n\r\n'])(
+    'that does not speak HTTP is a CONNECTION error: %j',
+    async (answer) => {
+      const port = await listen(createRawServer((socket) => void socket.write(answer)))
+      expect(await send(`http://127.0.0.1:${port}/`)).toMatchObject({
+        statusCode: null,
+        error: 'CONNECTION',
+      })
+    },
+  )
+
+  test('that wants to switch protocols, or promises an answer for ever, is left', async () => {
+    const upgrade = 'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'
+    const switching = await listen(createRawServer((socket) => void socket.write(upgrade)))
+    expect((await send(`http://127.0.0.1:${switching}/`)).statusCode).toBeNull()
+    const promising = await listen(
+      createRawServer((socket) => {
+        const timer = setInterval(() => socket.write('HTTP/1.1 102 Processing\r\n\r\n'), 20)
+        socket.on('close', () => clearInterval(timer))
+      }),
+    )
+    expect(await send(`http://127.0.0.1:${promising}/`)).toMatchObject({ error: 'TIMEOUT' })
+  })
+
   test('whose TLS cannot be set up is a TLS error', async () => {
     const noCertificate = await listen(createTlsServer({}))
     expect(await send(`https://127.0.0.1:${noCertificate}/`)).toMatchObject({ error: 'TLS' })

@@ -48,6 +48,7 @@ export class OutboundHttp {
 
   /** Makes one attempt; never throws. Undefined when it was broken off: nothing is known of its effect then. */
   async send(call: OutboundCall): Promise<Attempt | undefined> {
+    if (this.#isBrokenOff) return undefined
     const atMs = this.#clock()
     const startedAt = performance.now()
     const ending = new AbortController()
@@ -135,6 +136,7 @@ export class OutboundHttp {
       const request = isTls
         ? requestHttps({ ...options, rejectUnauthorized: true, ...serverName(host) })
         : requestHttp(options)
+      let hasAnswered = false
       const watch = watchPhase(request)
       const onAbort = (): void => void request.destroy(new Error('The time is over.'))
       const finish = (answer: Answer | 'stale'): void => {
@@ -144,14 +146,16 @@ export class OutboundHttp {
       signal.addEventListener('abort', onAbort, { once: true })
       if (signal.aborted) onAbort()
       request.on('response', (response) => {
-        const { statusCode = 0 } = response
-        const isRedirect = statusCode >= 300 && statusCode < 400
-        const answer: Answer = { statusCode, error: isRedirect ? 'REDIRECT' : null }
-        discard(response, () => finish(answer))
+        hasAnswered = true
+        discard(response, () => finish(answerOf(response)))
       })
       request.on('error', () => {
         const isStale = request.reusedSocket && !isFresh && !signal.aborted
         finish(isStale ? 'stale' : failed(signal.aborted ? 'TIMEOUT' : watch.errorNow()))
+      })
+      // Ended without a word, such as after an attempt to switch protocols.
+      request.once('close', () => {
+        if (!hasAnswered) finish(failed(signal.aborted ? 'TIMEOUT' : 'CONNECTION'))
       })
       request.end(body)
     })
@@ -165,6 +169,12 @@ const agentOptions = {
   timeout: idleMsMax,
   scheduling: 'lifo',
 } as const
+
+function answerOf({ statusCode = 0 }: IncomingMessage): Answer {
+  // What HTTP does not know is no answer.
+  if (statusCode < 200 || statusCode > 599) return failed('CONNECTION')
+  return { statusCode, error: statusCode >= 300 && statusCode < 400 ? 'REDIRECT' : null }
+}
 
 function failed(error: AttemptError): Answer {
   return { statusCode: null, error }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '#domain/clock.ts'
+import { DomainError } from '#domain/errors.ts'
 import type { DeliveryKind, Settlement } from '#domain/outbox/delivery-kind.ts'
 import { queueOf } from '#domain/outbox/outbox-message.ts'
 import type { Storage, Stores } from '#domain/storage.ts'
@@ -62,17 +63,27 @@ export class Settler {
         await this.#write(batch)
       } catch (error) {
         this.#failed(error)
-        if (this.#isClosing) break
-        await sleep(retryMs)
-        // Whoever may claim the message by now sends it again; what is left of this attempt is nobody's.
-        const nowMs = this.#clock()
-        this.#entries = this.#entries.filter(({ outcome }) => outcome.message.dueAtMs > nowMs)
-        continue
+        if (isUnavailable(error)) {
+          if (this.#isClosing) break
+          await sleep(retryMs)
+          // Whoever may claim the message by now sends it again; what is left of this attempt is nobody's.
+          const nowMs = this.#clock()
+          this.#entries = this.#entries.filter(({ outcome }) => outcome.message.dueAtMs > nowMs)
+          continue
+        }
+        await this.#writeEach(batch)
       }
       this.#entries = this.#entries.slice(batch.length)
       this.#afterBatch()
     }
     this.#running = undefined
+  }
+
+  /** One that cannot be written, by a fault of its kind, does not hold up the others; its claim ends by itself. */
+  async #writeEach(batch: readonly Entry[]): Promise<void> {
+    for (const entry of batch) {
+      await this.#write([entry]).catch((error: unknown) => this.#failed(error))
+    }
   }
 
   #write(batch: readonly Entry[]): Promise<void> {
@@ -97,6 +108,10 @@ export class Settler {
       }
     })
   }
+}
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof DomainError && error.code === 'unavailable'
 }
 
 function settle(
