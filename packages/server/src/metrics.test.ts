@@ -24,6 +24,20 @@ test('verifications are counted by result, database work by operation', async ()
   expect(text).toContain('countersign_database_duration_seconds_count{operation="commit"} 1')
 })
 
+test('attempts to deliver are counted by kind and outcome, and timed if anything was sent', async () => {
+  const metrics = createMetrics()
+  metrics.countDelivery('webhook', 'delivered', 0.02)
+  metrics.countDelivery('webhook', 'failed', undefined)
+  let age: number | undefined
+  metrics.watchOldestDelivery(() => age)
+  expect(await metrics.render()).toContain('countersign_outbox_oldest_seconds 0')
+  age = 12.5
+  const text = await metrics.render()
+  expect(text).toContain('countersign_deliveries_total{kind="webhook",outcome="failed"} 1')
+  expect(text).toContain('countersign_delivery_duration_seconds_count{kind="webhook"} 1')
+  expect(text).toContain('countersign_outbox_oldest_seconds 12.5')
+})
+
 test('a queue shows its depth at the moment of the scrape; one that cannot tell is left out', async () => {
   const metrics = createMetrics()
   let depth = 3

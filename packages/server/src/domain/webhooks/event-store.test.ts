@@ -1,6 +1,11 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { statement } from '#storage/statement.ts'
+import { explain } from '#test/storage/query-plans.ts'
 import { createTestCore, engines, type TestCore } from '#test/support/core.ts'
+import { createTestDatabase } from '#test/support/postgres.ts'
 import { anyEvent } from './event-store.ts'
 
 const subscribe = statement((db, p: { tenantId: string; type: string; endpointId: string }) =>
@@ -16,10 +21,23 @@ const listOutbox = statement((db, p: { tenantId: string }) =>
 )
 
 describe.each(engines)('events on %s', (engine) => {
+  const seen = new Set<string>()
   let core: TestCore
+  let url: string
+  let release: () => Promise<void>
 
   beforeAll(async () => {
-    core = await createTestCore({ engine })
+    if (engine === 'postgres') {
+      const database = await createTestDatabase()
+      url = database.url
+      release = () => database.drop()
+    } else {
+      const folder = mkdtempSync(join(tmpdir(), 'countersign-events-'))
+      url = `sqlite:${join(folder, 'test.db')}`
+      release = async () => rmSync(folder, { recursive: true, force: true })
+    }
+    const observer = { observeDatabase() {}, statementRun: (sql: string) => void seen.add(sql) }
+    core = await createTestCore({ url, observer })
     await core.test.database.transaction(async (queries) => {
       for (const [tenantId, type, endpointId] of [
         ['bank', 'user.created', 'one'],
@@ -31,7 +49,10 @@ describe.each(engines)('events on %s', (engine) => {
       }
     })
   })
-  afterAll(() => core[Symbol.asyncDispose]())
+  afterAll(async () => {
+    await core[Symbol.asyncDispose]()
+    await release()
+  })
 
   const rowsOf = (tenantId: string) => core.test.database.reader.all(listOutbox, { tenantId })
 
@@ -67,6 +88,19 @@ describe.each(engines)('events on %s', (engine) => {
     })
     expect(await rowsOf('shop')).toEqual([])
     expect(wasAsked).toBe(false)
+  })
+
+  test('what a tenant without endpoints pays is one seek', async () => {
+    const append = [...seen].filter((sql) => sql.includes('webhook_subscription'))
+    expect(append.length).toBeGreaterThan(1)
+    for (const sql of append.filter((text) => !text.startsWith('insert into "webhook_sub'))) {
+      const { accesses } = await explain(engine, url, sql)
+      const isSeek = /^SEARCH .*\(tenant_id=\? AND event_type=\?\)|^(Index|Bitmap).*event_type/
+      expect({ sql, seeks: accesses.filter((access) => isSeek.test(access)).length }).toEqual({
+        sql,
+        seeks: 1,
+      })
+    }
   })
 
   test('an effect that is undone was never told', async () => {
