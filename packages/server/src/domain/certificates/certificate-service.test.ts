@@ -4,11 +4,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   type CertificateBench,
   createCertificateBench,
-  createTestKey,
-  csrOf,
   tenantId,
 } from '#test/support/certificates.ts'
 import { engines, platformAdmin, refusal, testCaller, waitingRecords } from '#test/support/core.ts'
+import { createTestKey, csrOf } from '#test/support/device-keys.ts'
 
 const day = 86_400_000
 const deviceRefusal = (code: string) =>

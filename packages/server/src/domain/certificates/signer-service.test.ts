@@ -3,10 +3,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import {
   type CertificateBench,
   createCertificateBench,
-  csrOf,
   tenantId,
 } from '#test/support/certificates.ts'
 import { engines, platformAdmin, refusal, testCaller } from '#test/support/core.ts'
+import { csrOf } from '#test/support/device-keys.ts'
 
 describe.each(engines)('signers on %s', (engine) => {
   let bench: CertificateBench

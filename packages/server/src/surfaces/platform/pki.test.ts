@@ -18,7 +18,7 @@ import { encodeHex } from '@countersign/protocol/encoding/hex.ts'
 import { compactVerify, importJWK } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Caller } from '#domain/callers/caller.ts'
-import { createTestKey, csrOf } from '#test/support/certificates.ts'
+import { createTestKey, csrOf } from '#test/support/device-keys.ts'
 import { createPlatformApi, type PlatformApi } from '#test/support/platform-api.ts'
 
 let api: PlatformApi
