@@ -23,6 +23,7 @@ const programs = [
   'print',
   'cabinets',
   'delivery',
+  'certificates',
   'start',
 ]
 const documentPath = fileURLToPath(new URL('../docs/performance.md', import.meta.url))

@@ -41,8 +41,10 @@ const vectors = deviceVectors
 
 export type KeyLabel = 'device' | 'bio' | 'bio-2' | 'root' | 'signer' | 'other-device'
 
-export const sha256 = (bytes: Uint8Array): Uint8Array => createHash('sha256').update(bytes).digest()
-export const sha1 = (bytes: Uint8Array): Uint8Array => createHash('sha1').update(bytes).digest()
+export const sha256 = (bytes: Uint8Array): Uint8Array =>
+  Uint8Array.from(createHash('sha256').update(bytes).digest())
+export const sha1 = (bytes: Uint8Array): Uint8Array =>
+  Uint8Array.from(createHash('sha1').update(bytes).digest())
 
 export function verify(spki: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
   try {

@@ -91,10 +91,10 @@ export class CertificateService {
         nowMs,
       })
       await this.#reportRequest(stores, caller, owner, { id, profile, issuerId: issuer.id })
-      return stores.pki.certificates.find(tenantId, id)
+      return newRequest(owner, { id, profile, issuerId: issuer.id, nowMs })
     })
     this.#issuance.wake()
-    return found(requested)
+    return requested
   }
 
   /**
@@ -254,6 +254,7 @@ export class CertificateService {
         thumbprint !== bioKey && (await stores.pki.certificates.isEnrolled(thumbprint))
       if (!isTheirs || isEnrolled) throw new DeviceRefusal('key_not_allowed')
     }
+    if (active.isUsed) return active
     await stores.pki.issuers.markUsed(tenantId, active.id)
     // It may have been deleted while it was unused.
     const issuer = await stores.pki.issuers.find(tenantId, active.id)
@@ -265,8 +266,8 @@ export class CertificateService {
 
   async #requireRoom(stores: Stores, { tenantId, deviceId, userId }: DeviceOwner): Promise<void> {
     const limit = certificatesPerDeviceMax
-    const all = await stores.pki.certificates.listLiveOfDevice(tenantId, deviceId, userId, limit)
-    if (all.length >= limit) throw new DeviceRefusal('limit_reached')
+    const count = await stores.pki.certificates.countLive(tenantId, deviceId, userId, limit)
+    if (count >= limit) throw new DeviceRefusal('limit_reached')
   }
 
   async #reportRequest(
@@ -303,6 +304,32 @@ function present(certificate: Certificate | undefined): Certificate {
     throw new DomainError('certificate_not_found', 'No such certificate.')
   }
   return certificate
+}
+
+/** A request as it was just stored. */
+function newRequest(
+  { tenantId, userId, deviceId }: DeviceOwner,
+  request: { id: string; profile: DeviceProfile; issuerId: string; nowMs: number },
+): Certificate {
+  const { id, profile, issuerId, nowMs } = request
+  return {
+    tenantId,
+    id,
+    profile,
+    status: 'REQUESTED',
+    issuerId,
+    userId,
+    deviceId,
+    requestedAtMs: nowMs,
+    issuedAtMs: null,
+    serial: null,
+    der: null,
+    notBeforeMs: null,
+    notAfterMs: null,
+    revokedAtMs: null,
+    revocationReason: null,
+    failure: null,
+  }
 }
 
 function found(certificate: Certificate | undefined): Certificate {

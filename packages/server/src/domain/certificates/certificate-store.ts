@@ -104,6 +104,18 @@ const listLiveOfDevice = statement(
       .limit(p.limit),
 )
 
+const listLiveIds = statement(
+  (db, p: { tenantId: string; deviceId: string; userId: string; limit: number }) =>
+    db
+      .selectFrom('certificate')
+      .select('id')
+      .where('tenant_id', '=', p.tenantId)
+      .where('device_id', '=', p.deviceId)
+      .where('status', 'in', ['REQUESTED', 'ISSUED'])
+      .where('user_id', '=', p.userId)
+      .limit(p.limit),
+)
+
 const findEnrolledKey = statement((db, p: { platformId: string; thumbprint: string }) =>
   db
     .selectFrom('enrolled_key')
@@ -214,6 +226,16 @@ export class CertificateStore {
     const anyUser = userId === undefined ? 1 : 0
     const parameters = { tenantId, deviceId, userId: userId ?? '', anyUser, limit }
     return (await this.#queries.all(listLiveOfDevice, parameters)).map(asCertificate)
+  }
+
+  /** How many of them a user has on a device, counted up to `limit`. */
+  async countLive(
+    tenantId: string,
+    deviceId: string,
+    userId: string,
+    limit: number,
+  ): Promise<number> {
+    return (await this.#queries.all(listLiveIds, { tenantId, deviceId, userId, limit })).length
   }
 
   /** Whether the key was ever enrolled as a device or biometric key, in whatever tenant. */
