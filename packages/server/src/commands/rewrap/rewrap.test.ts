@@ -243,9 +243,9 @@ describe.each(engines)('new data keys on %s', limits, (engine) => {
   }
 
   /** The key versions of everything that is sealed in a column. */
-  async function sealedWith(url: string): Promise<Set<number>> {
+  async function sealedWith(url: string, columns = sealedColumns): Promise<Set<number>> {
     const found = new Set<number>()
-    for (const { table, column: name } of sealedColumns) {
+    for (const { table, column: name } of columns) {
       for (const value of await column(url, table, name)) {
         if (value !== null) found.add(Buffer.from(String(value), 'base64').readUInt32BE(1))
       }
@@ -292,7 +292,9 @@ describe.each(engines)('new data keys on %s', limits, (engine) => {
     const args = ['rewrap', ...rotate, '--tenant', 'acme']
     const child = startCommand(args, { env: installation.env() })
     const ended = endOf(child)
-    while ((await sealedWith(url)).size < 2) await Promise.race([ended, sleep(10)])
+    // One column: looking must be faster than what is looked at.
+    const tokens = sealedColumns.filter(({ table }) => table === 'otp_token')
+    while ((await sealedWith(url, tokens)).size < 2) await Promise.race([ended, sleep(10)])
     child.kill('SIGKILL')
     expect((await ended).code).toBe(null)
     expect(await versions(url)).toEqual([1, 1, 1, 2])
