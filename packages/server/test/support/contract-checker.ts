@@ -195,6 +195,8 @@ function readXml(exchange: Exchange, contract: Contract, schema: Schema): unknow
 /** A success may have something to wait for, or not. */
 function isExpected(name: string, { status }: Response): boolean {
   if (name === 'retry-after' && status !== 'default' && status < 300) return false
+  // Some reasons for a 403 have a challenge or a wait, others have not.
+  if (status === 403 && (name === 'retry-after' || name === 'www-authenticate')) return false
   return expectedHeaders.includes(name)
 }
 

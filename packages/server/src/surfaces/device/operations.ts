@@ -1,0 +1,16 @@
+import * as approvals from './approvals.ts'
+import * as certificates from './certificates.ts'
+import * as device from './device.ts'
+import * as enrolment from './enrolment.ts'
+import * as token from './token.ts'
+
+const { readTrust: _readTrust, ...certificateEndpoints } = certificates
+
+/** operationId → endpoint, for everything that is built. */
+export const operations = {
+  ...token,
+  ...enrolment,
+  ...device,
+  ...certificateEndpoints,
+  ...approvals,
+}
