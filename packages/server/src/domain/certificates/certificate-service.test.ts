@@ -180,6 +180,43 @@ describe.each(engines)('certificates on %s', (engine) => {
     expect((await certificates().get(bench.admin, tenantId, one.id)).status).toBe('REVOKED')
   })
 
+  test('a renewal that failed leaves the old certificate, which ends with the device', async () => {
+    const device = bench.createDevice()
+    const { id } = await bench.issue(device)
+    const { storage } = bench.core
+    const nowMs = bench.core.clock()
+    const again = { tenantId, id, issuerId: 'gone', publicKey: device.deviceKey.spki, nowMs }
+    await storage.transaction(({ pki }) => pki.certificates.requestAgain(again))
+    await bench.settle()
+    expect((await certificates().get(bench.admin, tenantId, id)).status).toBe('FAILED')
+    const { deviceId } = device.owner
+    await storage.transaction((stores) =>
+      certificates().revokeOfDevice(stores, bench.admin, { tenantId, deviceId }),
+    )
+    expect((await certificates().get(bench.admin, tenantId, id)).status).toBe('REVOKED')
+  })
+
+  test('only the present certificate of a reference signs, for its user on its device', async () => {
+    const device = bench.createDevice()
+    const first = await bench.issue(device)
+    const { signatureCertificates } = bench.core.pki
+    const check = (der: Uint8Array | null, owner = device.owner) =>
+      signatureCertificates.check(parseCertificate(der ?? new Uint8Array()), owner)
+    expect(await check(first.der)).toMatchObject({ certificateId: first.id, profile: 'AST_DEVICE' })
+    expect(await check(first.der, bench.createDevice().owner)).toBe('other_owner')
+    const tls = await bench.issue(device, 'TLS_CLIENT', createTestKey())
+    expect(await check(tls.der)).toBe('other_owner')
+    const csr = await csrOf(device.deviceKey)
+    await certificates().renew(device.caller, device.owner, { id: first.id, csr })
+    await bench.settle()
+    expect(await check(first.der)).toBe('replaced')
+    const second = await certificates().getOwn(device.caller, device.owner, first.id)
+    expect(await check(second.der)).toMatchObject({ certificateId: first.id })
+    const reason = 'SUPERSEDED'
+    await certificates().revoke(bench.admin, tenantId, { id: first.id, reason })
+    expect(await check(second.der)).toBe('revoked')
+  })
+
   test('the inventory pages by reference and is filtered by user, device, status and issuer', async () => {
     const device = bench.createDevice('lister')
     const ids = [

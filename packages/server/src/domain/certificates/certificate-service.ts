@@ -15,7 +15,7 @@ import type { IdSource } from '../ulid.ts'
 import type { Certificate, DeviceProfile, RevocationReason } from './certificate.ts'
 import type { Issuer } from './issuer.ts'
 import { requireDevice, requirePkiAdmin, requirePkiReader } from './pki-rights.ts'
-import { revokeCertificate } from './revoking.ts'
+import { endCertificate, revokeCertificate } from './revoking.ts'
 
 /** What one user may have on one device: requests, certificates, and those that ended within 90 days. */
 const certificatesPerDeviceMax = 100
@@ -200,16 +200,15 @@ export class CertificateService {
     of: { tenantId: string; deviceId: string; userId?: string | undefined },
   ): Promise<void> {
     const { tenantId, deviceId, userId } = of
-    const nowMs = this.#clock()
+    const ending = {
+      reason: 'CESSATION_OF_OPERATION',
+      failure: 'The device is gone.',
+      nowMs: this.#clock(),
+    } as const
     for (;;) {
       const limit = certificatesPerDeviceMax
       const all = await stores.pki.certificates.listLiveOfDevice(tenantId, deviceId, userId, limit)
-      for (const certificate of all) {
-        const { id } = certificate
-        const reason = 'CESSATION_OF_OPERATION'
-        if (await revokeCertificate(stores, caller, certificate, { reason, nowMs })) continue
-        await stores.pki.certificates.fail({ tenantId, id, failure: 'The device is gone.', nowMs })
-      }
+      for (const certificate of all) await endCertificate(stores, caller, certificate, ending)
       if (all.length < limit) return
     }
   }

@@ -98,7 +98,8 @@ const listLiveOfDevice = statement(
     certificatesWithDer(db)
       .where('c.tenant_id', '=', p.tenantId)
       .where('c.device_id', '=', p.deviceId)
-      .where('c.status', 'in', ['REQUESTED', 'ISSUED'])
+      .where('c.status', '<>', 'REVOKED')
+      .where((eb) => eb.or([eb('c.status', '<>', 'FAILED'), eb('c.serial', 'is not', null)]))
       .where((eb) => eb.or([eb('c.user_id', '=', p.userId), eb(eb.val(p.anyUser), '=', 1)]))
       .orderBy('c.id')
       .limit(p.limit),
@@ -111,7 +112,8 @@ const listLiveIds = statement(
       .select('id')
       .where('tenant_id', '=', p.tenantId)
       .where('device_id', '=', p.deviceId)
-      .where('status', 'in', ['REQUESTED', 'ISSUED'])
+      .where('status', '<>', 'REVOKED')
+      .where((eb) => eb.or([eb('status', '<>', 'FAILED'), eb('serial', 'is not', null)]))
       .where('user_id', '=', p.userId)
       .limit(p.limit),
 )
@@ -216,7 +218,7 @@ export class CertificateStore {
     return rows.map(asCertificate)
   }
 
-  /** REQUESTED and ISSUED ones of a device, oldest first. @param userId undefined: of all its users. */
+  /** Those of a device that are usable or may come to be, oldest first. @param userId undefined: of all its users. */
   async listLiveOfDevice(
     tenantId: string,
     deviceId: string,

@@ -38,3 +38,22 @@ export async function revokeCertificate(
   })
   return true
 }
+
+/**
+ * Ends a reference in the running transaction: revokes what was issued, else fails what was asked for.
+ *
+ * @param ending.failure what the request says then.
+ */
+export async function endCertificate(
+  stores: Stores,
+  caller: Caller,
+  certificate: Certificate,
+  ending: { reason: RevocationReason; failure: string; nowMs: number },
+): Promise<void> {
+  const { tenantId, id } = certificate
+  const { failure, nowMs } = ending
+  if (await revokeCertificate(stores, caller, certificate, ending)) return
+  if (await stores.pki.certificates.fail({ tenantId, id, failure, nowMs })) return
+  // It was issued between the two.
+  await revokeCertificate(stores, caller, certificate, ending)
+}

@@ -9,7 +9,7 @@ import { authorityName } from './certificate-drafts.ts'
 import type { IssuanceWakeup } from './certificate-service.ts'
 import { isSigner, rootId, type Signer } from './issuer.ts'
 import { requirePkiAdmin, requirePkiReader } from './pki-rights.ts'
-import { revokeCertificate } from './revoking.ts'
+import { endCertificate } from './revoking.ts'
 import type { RootService } from './root-service.ts'
 
 const nameLengthMax = 255
@@ -238,9 +238,8 @@ export class SignerService {
     const certificate = await stores.pki.certificates.find(tenantId, id)
     if (certificate !== undefined) {
       const reason = 'CESSATION_OF_OPERATION'
-      const isRevoked = await revokeCertificate(stores, caller, certificate, { reason, nowMs })
       const failure = 'The signer was revoked.'
-      if (!isRevoked) await stores.pki.certificates.fail({ tenantId, id, failure, nowMs })
+      await endCertificate(stores, caller, certificate, { reason, failure, nowMs })
     }
     if (kid !== undefined) await stores.signingKeys.remove(tenantId, kid)
   }
