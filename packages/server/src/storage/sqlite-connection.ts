@@ -81,7 +81,9 @@ export class SqliteConnection implements Queries {
     // No sort and no temporary table touches the disk.
     const cacheKib = options.readOnly ? readerCacheKib : writerCacheKib
     this.#db.exec(
-      `pragma temp_store = memory; pragma cache_size = -${cacheKib}; pragma mmap_size = 0`,
+      // `like` compares bytes, as it does on PostgreSQL; whoever wants another case folds both sides.
+      `pragma temp_store = memory; pragma cache_size = -${cacheKib}; pragma mmap_size = 0;
+       pragma case_sensitive_like = on`,
     )
   }
 

@@ -3,6 +3,7 @@ import { CertificateListStore } from './certificate-list-store.ts'
 import { CertificateStore } from './certificate-store.ts'
 import { IssuanceStore } from './issuance-store.ts'
 import { IssuerStore } from './issuer-store.ts'
+import { PkiSearchStore } from './pki-search-store.ts'
 import { RevocationStore } from './revocation-store.ts'
 
 /** The stores of the certificate authority. */
@@ -12,6 +13,7 @@ export class PkiStores {
   readonly certificateLists: CertificateListStore
   readonly issuance: IssuanceStore
   readonly revocations: RevocationStore
+  readonly search: PkiSearchStore
 
   constructor(queries: Queries) {
     this.issuers = new IssuerStore(queries)
@@ -19,5 +21,6 @@ export class PkiStores {
     this.certificateLists = new CertificateListStore(queries)
     this.issuance = new IssuanceStore(queries)
     this.revocations = new RevocationStore(queries)
+    this.search = new PkiSearchStore(queries)
   }
 }

@@ -38,7 +38,7 @@ export function certificates(types: ColumnTypes): string[] {
     'create index certificate_issued_by on certificate (tenant_id, issuer_id, id)',
     'create index certificate_issuer_status on certificate (tenant_id, issuer_id, status, id)',
     'create index certificate_expiry on certificate (tenant_id, not_after, id) where not_after is not null',
-    "create index certificate_due on certificate (due_at) where status = 'REQUESTED'",
+    "create index certificate_due on certificate (status, due_at) where status = 'REQUESTED'",
     table(
       'certified_key',
       `
