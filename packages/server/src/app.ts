@@ -13,6 +13,7 @@ import { type Contract, loadContract } from '#http/contract.ts'
 import { Docs, mountDocs } from '#http/docs.ts'
 import { createHttpServer } from '#http/server.ts'
 import { openDatabase } from '#storage/database.ts'
+import { mountAst } from '#surfaces/ast/index.ts'
 import { mountDevice } from '#surfaces/device/index.ts'
 import { mountDualshield } from '#surfaces/dualshield/index.ts'
 import { mountOkm } from '#surfaces/okm/index.ts'
@@ -172,6 +173,13 @@ export async function createApp(options: AppOptions): Promise<App> {
     },
   })
   mountDocs(http, docs)
+  if (config.surfaces.includes('ast')) {
+    mountAst(http, {
+      contract: contractOf('ast'),
+      core,
+      publicUrl: () => publicUrlOf(config, port),
+    })
+  }
   if (config.surfaces.includes('device')) {
     mountDevice(http, {
       contract: contractOf('device'),

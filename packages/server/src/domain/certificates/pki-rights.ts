@@ -7,6 +7,12 @@ export function requirePkiReader(caller: Caller, tenantId: string): void {
   requireOneOf(caller, tenantId, ['tenant:read', 'ast:read'])
 }
 
+/** As {@link requirePkiReader}, and the tenant's devices: they check what was signed for them. */
+export function requireSignerReader(caller: Caller, tenantId: string): void {
+  if (caller.type === 'DEVICE' && caller.tenantId === tenantId) return
+  requirePkiReader(caller, tenantId)
+}
+
 /** @throws DomainError `forbidden`, `tenant_not_found`. */
 export function requirePkiAdmin(caller: Caller, tenantId: string): void {
   requireOneOf(caller, tenantId, ['tenant:write', 'ast:write'])

@@ -8,7 +8,7 @@ import type { IdSource } from '../ulid.ts'
 import { authorityName } from './certificate-drafts.ts'
 import type { IssuanceWakeup } from './certificate-service.ts'
 import { isSigner, rootId, type Signer } from './issuer.ts'
-import { requirePkiAdmin, requirePkiReader } from './pki-rights.ts'
+import { requirePkiAdmin, requireSignerReader } from './pki-rights.ts'
 import { endCertificate } from './revoking.ts'
 import type { RootService } from './root-service.ts'
 
@@ -98,7 +98,7 @@ export class SignerService {
    * @throws DomainError `forbidden`, `tenant_not_found`, `signer_not_found`.
    */
   async get(caller: Caller, tenantId: string, spec: SignerSpec): Promise<Signer> {
-    requirePkiReader(caller, tenantId)
+    requireSignerReader(caller, tenantId)
     await this.#storage.read.tenants.requireFor(caller, tenantId)
     return findSigner(this.#storage.read, tenantId, spec)
   }

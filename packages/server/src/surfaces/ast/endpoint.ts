@@ -1,0 +1,7 @@
+import type { Caller } from '#domain/callers/caller.ts'
+import type { Core } from '#domain/core.ts'
+import type { Handler } from '#http/handler.ts'
+import type { Operations } from './contract.gen.ts'
+
+/** An endpoint of this surface, typed by its operation in the contract. */
+export type Endpoint<Id extends keyof Operations> = Handler<Operations[Id], Core, Caller>

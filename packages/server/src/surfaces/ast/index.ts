@@ -1,0 +1,30 @@
+import type { FastifyInstance } from 'fastify'
+import type { Caller } from '#domain/callers/caller.ts'
+import type { Core } from '#domain/core.ts'
+import type { Contract } from '#http/contract.ts'
+import { mountContract } from '#http/mount.ts'
+import { authenticator } from './auth.ts'
+import { astFailures } from './errors.ts'
+import { operations } from './operations.ts'
+
+export interface AstDependencies {
+  readonly contract: Contract
+  readonly core: Core
+  /** Origin, without a path: devices sign the URL that they call. */
+  readonly publicUrl: () => string
+}
+
+/** Serves the AST management API, `/ast/v1` and `/ast/v2`. */
+export function mountAst(
+  app: FastifyInstance,
+  { contract, core, publicUrl }: AstDependencies,
+): void {
+  mountContract<Core, Caller>(app, {
+    contract,
+    operations,
+    core,
+    authenticate: authenticator(core, publicUrl),
+    renderFailure: astFailures(() => core.serverNonces.issue()),
+    territory: ['/ast'],
+  })
+}

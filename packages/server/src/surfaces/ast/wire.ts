@@ -1,0 +1,36 @@
+import { encodeBase64 } from '@countersign/protocol/encoding/base64.ts'
+import type { Headers } from '#http/handler.ts'
+
+/** RFC 3339 in UTC with milliseconds. */
+export function toInstant(atMs: number): string {
+  return new Date(atMs).toISOString()
+}
+
+/** As {@link toInstant}, for what may never have happened. */
+export function toInstantOrNull(atMs: number | null): string | null {
+  return atMs === null ? null : toInstant(atMs)
+}
+
+/** A certificate: DER as Base64 in one line. */
+export function toBase64Certificate(der: Uint8Array): string {
+  return encodeBase64(der)
+}
+
+/** Beside a bare array: how many entries all pages have together. */
+export function totalCountHeader(totalCount: number): Headers {
+  return { 'x-total-count': String(totalCount) }
+}
+
+/** `page`/`page_size` and `page`/`pageSize`, whichever the operation has. */
+type PagingQuery =
+  | { readonly page: number; readonly page_size: number }
+  | { readonly page: number; readonly pageSize: number }
+
+/** Which entries a page has, whatever the page is called. */
+export function pageOf(query: PagingQuery): {
+  readonly page: number
+  readonly resultsPerPage: number
+} {
+  const { page } = query
+  return { page, resultsPerPage: 'pageSize' in query ? query.pageSize : query.page_size }
+}
