@@ -22,6 +22,12 @@ export function backgroundJobs(composed: ComposedCore): readonly Job[] {
       run: () => core.idempotency.removeExpired(core.clock()),
     },
     { name: 'otp-list-expiry', everyMs: minuteMs, run: () => otpListExpiry.removeExpired() },
+    {
+      name: 'approval-deadlines',
+      everyMs: secondMs,
+      run: () => core.approvalEnding.expireDue(),
+    },
+    { name: 'approval-erasure', everyMs: minuteMs, run: () => core.approvalEnding.eraseDue() },
     { name: 'access-token-keys', everyMs: minuteMs, run: () => accessTokens.maintainKeys(holder) },
     {
       name: 'checkpoints',

@@ -153,7 +153,15 @@ export function composeCore(parts: CoreParts): ComposedCore {
   })
   const wakeups = new DeviceWakeups()
   const devices = composeDevices({ ...base, settings, pki, wakeups, publicUrl })
-  const approvals = composeApprovals({ ...base, settings, pki, devices, wakeups, publicUrl })
+  const approvals = composeApprovals({
+    ...base,
+    settings,
+    pki,
+    devices,
+    wakeups,
+    sealer,
+    publicUrl,
+  })
   const tenantPurge = new TenantPurge(base)
   const serviceAccounts = new ServiceAccountService({
     ...base,

@@ -8,16 +8,32 @@ import { type Approval, approvalTarget } from './approval.ts'
 import { approvalEvent } from './approval-event.ts'
 import { addressedDevices } from './approval-opening.ts'
 import type { Ending } from './approval-store.ts'
+import { nativeFactor } from './approval-view.ts'
 
 const dayMs = 24 * 3_600_000
 const dueAtOnce = 100
 const erasedAtOnce = 200
+/** How long one call works before it leaves the rest to the next one. */
+const workMsMax = 5_000
 
 /** Deadlines pass by themselves. */
 const systemCaller = Caller.system()
 
 /** Why a dialog on a device must go. */
 type GoneReason = 'cancelled' | 'decided_elsewhere' | 'expired'
+
+const goneReasons = {
+  APPROVED: 'decided_elsewhere',
+  REJECTED: 'decided_elsewhere',
+  EXPIRED: 'expired',
+  CANCELLED: 'cancelled',
+} as const satisfies Record<Ending['status'], GoneReason>
+
+/** How an approval ends, and by what proof. */
+export interface EndingRequest extends Omit<Ending, 'eraseAtMs' | 'nowMs'> {
+  /** Hex; of the bytes that a signature covers: ties the evidence to its record. */
+  readonly contentSha256?: string | undefined
+}
 
 /** Ends approvals: by a decision, a cancellation, a deadline, and at last by their erasure. */
 export class ApprovalEnding {
@@ -50,20 +66,20 @@ export class ApprovalEnding {
   async end(
     caller: Caller,
     approval: Approval,
-    how: Omit<Ending, 'eraseAtMs' | 'nowMs'>,
+    { contentSha256, ...how }: EndingRequest,
     alongside: (stores: Stores, journalId: string, nowMs: number) => Promise<void> = async () => {},
   ): Promise<Approval | undefined> {
     const { tenantId, id } = approval
-    const eraseAfterMs = await this.#eraseAfterMs(tenantId)
+    const eraseAfterMs = await this.eraseAfterMs(tenantId)
     const result = await this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()
       const ending = { ...how, eraseAtMs: nowMs + eraseAfterMs, nowMs }
       if (!(await stores.approvals.end(approval, ending))) return undefined
       const ended = await stores.approvals.find(tenantId, id)
       if (ended === undefined) return undefined
-      const journalId = await this.#record(stores, caller, ended)
+      const journalId = await this.#record(stores, caller, ended, contentSha256)
       await alongside(stores, journalId, nowMs)
-      const reason = how.status === 'CANCELLED' ? 'cancelled' : 'decided_elsewhere'
+      const reason = goneReasons[how.status]
       return { ended, told: await this.#tell(stores, ended, reason, how.deviceId) }
     })
     if (result === undefined) return undefined
@@ -71,38 +87,41 @@ export class ApprovalEnding {
     return result.ended
   }
 
-  /** Ends what is open past its deadline in one tenant. */
-  async expireDue(tenantId: string): Promise<void> {
-    const eraseAfterMs = await this.#eraseAfterMs(tenantId)
-    for (;;) {
-      const due = await this.#storage.read.approvals.listDue(tenantId, this.#clock(), dueAtOnce)
-      for (const approval of due) await this.#expire(approval, eraseAfterMs)
+  /** Ends what is open past its deadline. To be called by one timer of the installation. */
+  async expireDue(): Promise<void> {
+    const endsAt = performance.now() + workMsMax
+    while (performance.now() < endsAt) {
+      const due = await this.#storage.read.approvals.listDue(this.#clock(), dueAtOnce)
+      for (const approval of due) await this.#expire(approval)
       if (due.length < dueAtOnce) return
     }
   }
 
-  /** Removes approvals, deliveries and evidence whose retention time is over in one tenant. */
-  async eraseDue(tenantId: string): Promise<void> {
-    for (;;) {
-      const ids = await this.#storage.read.approvals.listErasable(
-        tenantId,
-        this.#clock(),
-        erasedAtOnce,
-      )
+  /** Removes approvals, deliveries and evidence whose retention time is over. To be called by one timer. */
+  async eraseDue(): Promise<void> {
+    const endsAt = performance.now() + workMsMax
+    while (performance.now() < endsAt) {
+      const over = await this.#storage.read.approvals.listErasable(this.#clock(), erasedAtOnce)
       await this.#storage.transaction(async ({ approvals }) => {
-        for (const id of ids) await approvals.erase(tenantId, id)
+        for (const { tenantId, id } of over) await approvals.erase(tenantId, id)
       })
-      if (ids.length < erasedAtOnce) return
+      if (over.length < erasedAtOnce) return
     }
   }
 
   /** For how long an approval is kept after its end. */
-  async #eraseAfterMs(tenantId: string): Promise<number> {
+  async eraseAfterMs(tenantId: string): Promise<number> {
     return (await this.#settings.settingsOf(tenantId)).retention.approvalDays * dayMs
   }
 
-  async #expire(approval: Approval, eraseAfterMs: number): Promise<void> {
+  async #expire(approval: Approval): Promise<void> {
     const { tenantId, id } = approval
+    if ((await this.#storage.read.tenants.findSettings(tenantId)) === undefined) {
+      // A tenant that is being deleted gets no more records, and may not hold up the others.
+      await this.#storage.transaction(({ approvals }) => approvals.erase(tenantId, id))
+      return
+    }
+    const eraseAfterMs = await this.eraseAfterMs(tenantId)
     const told = await this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()
       if (!(await stores.approvals.expire(approval, nowMs + eraseAfterMs, nowMs))) return []
@@ -114,7 +133,12 @@ export class ApprovalEnding {
     this.#wakeups.wake(tenantId, told)
   }
 
-  async #record(stores: Stores, caller: Caller, approval: Approval): Promise<string> {
+  async #record(
+    stores: Stores,
+    caller: Caller,
+    approval: Approval,
+    contentSha256?: string,
+  ): Promise<string> {
     const { tenantId, id, userId, status, reference, decision, failureReason } = approval
     const name = status.toLowerCase() as 'approved' | 'rejected' | 'expired' | 'cancelled'
     const journalId = await stores.journal.append(caller, tenantId, {
@@ -123,7 +147,10 @@ export class ApprovalEnding {
       userId,
       detail: {
         reference,
-        ...(decision === null ? {} : { deviceId: decision.deviceId, factor: decision.factor }),
+        ...(decision === null
+          ? {}
+          : { deviceId: decision.deviceId, factor: nativeFactor(decision.factor) }),
+        ...(contentSha256 === undefined ? {} : { contentSha256 }),
         ...(failureReason === null ? {} : { reason: failureReason }),
       },
     })

@@ -16,6 +16,7 @@ import {
   secondDeadline,
 } from './approval.ts'
 import type { Delivery } from './approval-delivery-store.ts'
+import type { ApprovalEnding } from './approval-ending.ts'
 import { approvalEvent } from './approval-event.ts'
 import { contentOf } from './content.ts'
 
@@ -32,11 +33,18 @@ export const inboxItemsMax = 100
 /** What waits for a user on a device. */
 export class ApprovalInbox {
   readonly #storage: Storage
+  readonly #ending: ApprovalEnding
   readonly #clock: Clock
   readonly #randomness: Randomness
 
-  constructor(dependencies: { storage: Storage; clock: Clock; randomness: Randomness }) {
+  constructor(dependencies: {
+    storage: Storage
+    ending: ApprovalEnding
+    clock: Clock
+    randomness: Randomness
+  }) {
     this.#storage = dependencies.storage
+    this.#ending = dependencies.ending
     this.#clock = dependencies.clock
     this.#randomness = dependencies.randomness
   }
@@ -61,13 +69,15 @@ export class ApprovalInbox {
     const isOver = isFinal(found.approval) && found.approval.kind !== 'MESSAGE'
     if (isOver || found.delivery !== undefined) return found
     const challenge = newTicket(this.#randomness)
+    const eraseAfterMs = await this.#ending.eraseAfterMs(tenantId)
     return this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()
       const stored = await stores.approvals.find(tenantId, id)
       const approval = stored && approvalAt(stored, nowMs)
       if (approval === undefined) throw new DeviceRefusal('not_found')
       if (!isRetrievable(approval, nowMs)) return { approval, delivery: undefined }
-      if (approval.status === 'PENDING' && !(await this.#first(stores, session, approval, nowMs))) {
+      const at = { nowMs, eraseAfterMs }
+      if (approval.status === 'PENDING' && !(await this.#first(stores, session, approval, at))) {
         // Another device was the first, or the time has just run out: what is there now decides.
         const now = await stores.approvals.find(tenantId, id)
         const after = now && approvalAt(now, nowMs)
@@ -112,13 +122,15 @@ export class ApprovalInbox {
     stores: Stores,
     { caller, tenantId, deviceId }: DeviceSession,
     approval: Approval,
-    nowMs: number,
+    { nowMs, eraseAfterMs }: { nowMs: number; eraseAfterMs: number },
   ): Promise<boolean> {
     const isMessage = approval.kind === 'MESSAGE'
     const isFirst = await stores.approvals.retrieveFirst(approval, {
       nowMs,
       expiresAtMs: isMessage ? null : secondDeadline(approval, nowMs),
       completedAtMs: isMessage ? nowMs : null,
+      // Other devices may fetch a message until its time ends.
+      eraseAtMs: isMessage ? Math.max(nowMs, messageDeadline(approval) ?? 0) + eraseAfterMs : null,
     })
     if (!isFirst) return false
     await stores.journal.append(caller, tenantId, {

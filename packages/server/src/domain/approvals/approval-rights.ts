@@ -1,6 +1,8 @@
 import type { Caller } from '../callers/caller.ts'
 import type { Scope } from '../callers/scopes.ts'
 import { requireOneOf } from '../devices/device-rights.ts'
+import { DomainError } from '../errors.ts'
+import type { Approval } from './approval.ts'
 
 interface Rights {
   readonly read: readonly Scope[]
@@ -29,9 +31,32 @@ export function requireApprovalReader(caller: Caller, tenantId: string): void {
   requireOneOf(caller, tenantId, rightsOf(caller).read)
 }
 
+/** Auditors too. @throws DomainError `forbidden`; `tenant_not_found`. */
+export function requireEvidenceReader(caller: Caller, tenantId: string): void {
+  requireOneOf(caller, tenantId, [...rightsOf(caller).read, 'audit:read'])
+}
+
 /** @throws DomainError `forbidden`; `tenant_not_found`. */
 export function requireApprovalWriter(caller: Caller, tenantId: string): void {
   requireOneOf(caller, tenantId, rightsOf(caller).write)
+}
+
+/**
+ * What a caller may see of what was found.
+ *
+ * @param also a scope that lets it see everything here.
+ * @throws DomainError `approval_not_found`, also for one that somebody else made.
+ */
+export function visibleApproval(
+  caller: Caller,
+  approval: Approval | undefined,
+  also?: Scope,
+): Approval {
+  const seesAll = seesAllApprovals(caller) || (also !== undefined && caller.has(also))
+  if (approval === undefined || !(seesAll || approval.createdBy === caller.id)) {
+    throw new DomainError('approval_not_found', 'No such approval.')
+  }
+  return approval
 }
 
 /** @returns false for a caller that reaches only what it made itself. */

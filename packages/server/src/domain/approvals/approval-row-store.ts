@@ -5,6 +5,7 @@ import type { Factor } from '../devices/device.ts'
 import type {
   Approval,
   ApprovalKind,
+  ApprovalPush,
   ApprovalStatus,
   DeviceCondition,
   EvidenceKind,
@@ -32,6 +33,7 @@ export function asRow(approval: Approval): ApprovalTable {
     explicit_scope: authentication.explicitScope,
     max_age_seconds: authentication.maxAgeSeconds,
     device_filter: json(approval.devices),
+    push: json(approval.push),
     external_user_id: approval.externalUserId,
     surface: approval.surface,
     created_by: approval.createdBy,
@@ -71,6 +73,7 @@ export function asApproval(row: ApprovalTable): Approval {
       maxAgeSeconds: row.max_age_seconds,
     },
     devices: parsed<DeviceCondition>(row.device_filter),
+    push: parsed<ApprovalPush>(row.push),
     externalUserId: row.external_user_id,
     surface: row.surface as SurfaceName,
     createdBy: row.created_by,

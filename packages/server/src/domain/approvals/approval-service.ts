@@ -1,55 +1,21 @@
-import type { JsonValue } from '@countersign/protocol/encoding/jcs.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
-import type { Factor } from '../devices/device.ts'
 import { DomainError } from '../errors.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../paging.ts'
 import type { Storage } from '../storage.ts'
-import type { Settings } from '../tenants/settings.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
-import type { UserReference } from '../users/user-resolver.ts'
-import {
-  type Approval,
-  type ApprovalKind,
-  type ApprovalTimeouts,
-  approvalAt,
-  type DeviceCondition,
-  firstDeadline,
-} from './approval.ts'
+import { type Approval, approvalAt } from './approval.ts'
+import { type ApprovalDraft, newApproval, requireDraft, requireShowable } from './approval-draft.ts'
 import type { ApprovalEnding } from './approval-ending.ts'
 import type { ApprovalOpening } from './approval-opening.ts'
 import {
   requireApprovalReader,
   requireApprovalWriter,
   seesAllApprovals,
+  visibleApproval,
 } from './approval-rights.ts'
 import type { ApprovalFilter } from './approval-store.ts'
-
-/** A question to be asked; lengths are the contract's. */
-export interface ApprovalDraft {
-  readonly reference?: string | undefined
-  readonly kind?: ApprovalKind | undefined
-  readonly user: UserReference
-  /** Null: a Keyless operation without payload, or a template. */
-  readonly text: string | null
-  readonly templateKey?: string | undefined
-  readonly data?: { readonly [name: string]: JsonValue } | undefined
-  /** Absent members: the settings; null: no such limit. */
-  readonly timeouts?: Partial<ApprovalTimeouts> | undefined
-  readonly authentication?:
-    | {
-        /** Absent: any. */
-        readonly factor?: Factor | undefined
-        readonly explicit?: boolean | undefined
-        readonly maxAgeSeconds?: number | null | undefined
-      }
-    | undefined
-  readonly devices?: DeviceCondition | undefined
-  readonly externalUserId?: string | undefined
-  /** For the journal only. */
-  readonly auditNote?: { readonly [name: string]: JsonValue } | undefined
-}
 
 /** Approvals, as backends ask for them. */
 export class ApprovalService {
@@ -79,13 +45,15 @@ export class ApprovalService {
   /**
    * Asks. The devices of the user are told when it is on disk.
    *
-   * @throws DomainError `forbidden`, `tenant_not_found`, `invalid_request`; `user_not_found` with a pointer;
+   * @throws DomainError `forbidden`, `tenant_not_found`; `invalid_request` for data, note or content beyond their bounds, and
+   *   for a message with conditions of authentication; `user_not_found` with a pointer;
    *   `user_disabled`; `already_exists` for a reference that was ever used; `no_matching_device`.
    */
   async create(caller: Caller, tenantId: string, draft: ApprovalDraft): Promise<Approval> {
     requireApprovalWriter(caller, tenantId)
     const { read } = this.#storage
     await read.tenants.requireFor(caller, tenantId)
+    requireDraft(draft)
     const settings = await this.#settings.settingsFor(caller, tenantId)
     const userId = await read.userResolver.getUserId(tenantId, draft.user, '/user')
     const approval = newApproval(caller, tenantId, draft, {
@@ -94,6 +62,7 @@ export class ApprovalService {
       settings,
       nowMs: this.#clock(),
     })
+    requireShowable(approval)
     await this.#opening.open(caller, approval, draft.auditNote)
     return approval
   }
@@ -168,77 +137,6 @@ export class ApprovalService {
   }
 
   #visible(caller: Caller, approval: Approval | undefined): Approval {
-    const isTheirs = seesAllApprovals(caller) || approval?.createdBy === caller.id
-    if (approval === undefined || !isTheirs) throw approvalNotFound()
-    return approvalAt(approval, this.#clock())
-  }
-}
-
-export function approvalNotFound(): DomainError {
-  return new DomainError('approval_not_found', 'No such approval.')
-}
-
-function newApproval(
-  caller: Caller,
-  tenantId: string,
-  draft: ApprovalDraft,
-  made: {
-    readonly id: string
-    readonly userId: string
-    readonly settings: Settings
-    readonly nowMs: number
-  },
-): Approval {
-  const { id, userId, settings, nowMs } = made
-  const kind = draft.kind ?? 'TRANSACTION'
-  const timeouts = timeoutsOf(kind, draft, settings)
-  const { factor, explicit, maxAgeSeconds } = draft.authentication ?? {}
-  return {
-    tenantId,
-    id,
-    reference: draft.reference ?? null,
-    kind,
-    evidence: kind === 'MESSAGE' ? 'NONE' : caller.surface === 'ast' ? 'CMS' : 'FACTOR',
-    userId,
-    status: 'PENDING',
-    text: draft.text,
-    templateKey: draft.templateKey ?? null,
-    data: draft.data ?? null,
-    timeouts,
-    authentication: {
-      factor: factor ?? null,
-      explicitScope: explicit === true ? settings.ast.explicitScope : null,
-      maxAgeSeconds: maxAgeSeconds ?? null,
-    },
-    devices: draft.devices ?? null,
-    externalUserId: draft.externalUserId ?? null,
-    surface: caller.surface,
-    createdBy: caller.id ?? 'system',
-    createdAtMs: nowMs,
-    retrievedAtMs: null,
-    expiresAtMs: firstDeadline(nowMs, timeouts),
-    completedAtMs: null,
-    decision: null,
-    failureReason: null,
-    failureMessage: null,
-  }
-}
-
-/** A message has one limit: until when it can be fetched. */
-function timeoutsOf(
-  kind: ApprovalKind,
-  { timeouts = {} }: ApprovalDraft,
-  { approvals }: Settings,
-): ApprovalTimeouts {
-  const { retrievalSeconds, decisionSeconds, totalSeconds = null } = timeouts
-  if (kind === 'MESSAGE') {
-    const display = retrievalSeconds === undefined ? approvals.displaySeconds : retrievalSeconds
-    return { retrievalSeconds: display, decisionSeconds: null, totalSeconds }
-  }
-  return {
-    retrievalSeconds:
-      retrievalSeconds === undefined ? approvals.retrievalSeconds : retrievalSeconds,
-    decisionSeconds: decisionSeconds === undefined ? approvals.decisionSeconds : decisionSeconds,
-    totalSeconds,
+    return approvalAt(visibleApproval(caller, approval), this.#clock())
   }
 }

@@ -30,6 +30,14 @@ export interface Ending {
   readonly nowMs: number
 }
 
+/** What the first retrieval changes; the last two are a message's, which ends with it. */
+export interface FirstRetrieval {
+  readonly nowMs: number
+  readonly expiresAtMs: number | null
+  readonly completedAtMs: number | null
+  readonly eraseAtMs: number | null
+}
+
 /** The longest time for which a message can be fetched. */
 const messageLifeMaxMs = 30 * 24 * 3_600_000
 
@@ -57,6 +65,7 @@ const insert = statement((db, row: ApprovalTable) =>
     explicit_scope: row.explicit_scope,
     max_age_seconds: row.max_age_seconds,
     device_filter: row.device_filter,
+    push: row.push,
     external_user_id: row.external_user_id,
     surface: row.surface,
     created_by: row.created_by,
@@ -129,20 +138,20 @@ const listWaiting = statement(
       .limit(p.limit),
 )
 
-const retrieveFirst = statement(
-  (db, p: Key & { nowMs: number; expiresAtMs: number | null; completedAtMs: number | null }) =>
-    db
-      .updateTable('approval')
-      .set({
-        status: 'RETRIEVED',
-        retrieved_at: p.nowMs,
-        expires_at: p.expiresAtMs,
-        completed_at: p.completedAtMs,
-      })
-      .where('tenant_id', '=', p.tenantId)
-      .where('id', '=', p.id)
-      .where('status', '=', 'PENDING')
-      .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', p.nowMs)])),
+const retrieveFirst = statement((db, p: Key & FirstRetrieval) =>
+  db
+    .updateTable('approval')
+    .set({
+      status: 'RETRIEVED',
+      retrieved_at: p.nowMs,
+      expires_at: p.expiresAtMs,
+      completed_at: p.completedAtMs,
+      erase_at: p.eraseAtMs,
+    })
+    .where('tenant_id', '=', p.tenantId)
+    .where('id', '=', p.id)
+    .where('status', '=', 'PENDING')
+    .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', p.nowMs)])),
 )
 
 const end = statement(
@@ -197,11 +206,11 @@ const expire = statement((db, p: Key & { eraseAtMs: number; nowMs: number }) =>
     .where('expires_at', '<=', p.nowMs),
 )
 
-const listDue = statement((db, p: { tenantId: string; nowMs: number; limit: number }) =>
+/** Of all tenants: a deadline is everybody's own. */
+const listDue = statement((db, p: { nowMs: number; limit: number }) =>
   db
     .selectFrom('approval')
     .selectAll()
-    .where('tenant_id', '=', p.tenantId)
     .where('expires_at', 'is not', null)
     .where('completed_at', 'is', null)
     .where('expires_at', '<=', p.nowMs)
@@ -217,11 +226,10 @@ const setEraseAt = statement((db, p: Key & { eraseAtMs: number }) =>
     .where('id', '=', p.id),
 )
 
-const listErasable = statement((db, p: { tenantId: string; nowMs: number; limit: number }) =>
+const listErasable = statement((db, p: { nowMs: number; limit: number }) =>
   db
     .selectFrom('approval')
-    .select('id')
-    .where('tenant_id', '=', p.tenantId)
+    .select(['tenant_id', 'id'])
     .where('erase_at', 'is not', null)
     .where('erase_at', '<=', p.nowMs)
     .orderBy('erase_at')
@@ -334,10 +342,7 @@ export class ApprovalStore {
   }
 
   /** True for the first device only, while the approval waits. One statement, so that nobody else is the first. */
-  async retrieveFirst(
-    { tenantId, id }: Approval,
-    at: { nowMs: number; expiresAtMs: number | null; completedAtMs: number | null },
-  ): Promise<boolean> {
+  async retrieveFirst({ tenantId, id }: Approval, at: FirstRetrieval): Promise<boolean> {
     return (await this.#queries.run(retrieveFirst, { tenantId, id, ...at })) === 1
   }
 
@@ -351,18 +356,19 @@ export class ApprovalStore {
     return (await this.#queries.run(expire, { tenantId, id, eraseAtMs, nowMs })) === 1
   }
 
-  /** Open ones whose deadline has passed. */
-  async listDue(tenantId: string, nowMs: number, limit: number): Promise<Approval[]> {
-    return (await this.#queries.all(listDue, { tenantId, nowMs, limit })).map(asApproval)
+  /** Open ones whose deadline has passed, of all tenants. */
+  async listDue(nowMs: number, limit: number): Promise<Approval[]> {
+    return (await this.#queries.all(listDue, { nowMs, limit })).map(asApproval)
   }
 
   async setEraseAt({ tenantId, id }: Approval, eraseAtMs: number): Promise<void> {
     await this.#queries.run(setEraseAt, { tenantId, id, eraseAtMs })
   }
 
-  async listErasable(tenantId: string, nowMs: number, limit: number): Promise<string[]> {
-    const rows = await this.#queries.all(listErasable, { tenantId, nowMs, limit })
-    return rows.map(({ id }) => id)
+  /** Those whose retention time is over, of all tenants. */
+  async listErasable(nowMs: number, limit: number): Promise<{ tenantId: string; id: string }[]> {
+    const rows = await this.#queries.all(listErasable, { nowMs, limit })
+    return rows.map(({ tenant_id, id }) => ({ tenantId: tenant_id, id }))
   }
 
   /** With what devices were shown, and the evidence. Its reference stays taken. */

@@ -1,7 +1,13 @@
 import type { JsonValue } from '@countersign/protocol/encoding/jcs.ts'
+import type { Factor } from '../devices/device.ts'
 import type { Approval } from './approval.ts'
 
 const nativeFactors = { pin: 'PIN', bio: 'BIOMETRIC' } as const
+
+/** What proved the user, in the native API's words; null: the device key alone. */
+export function nativeFactor(factor: Factor | null): 'PIN' | 'BIOMETRIC' | 'POSSESSION' {
+  return factor === null ? 'POSSESSION' : nativeFactors[factor]
+}
 
 /** An approval as the native API shows it (`Approval` of the platform contract), to its callers and to webhooks. */
 export function approvalView(approval: Approval): { readonly [name: string]: JsonValue } {
@@ -31,7 +37,7 @@ export function approvalView(approval: Approval): { readonly [name: string]: Jso
     completedAt: instantOrNull(approval.completedAtMs),
     decision: decision && {
       deviceId: decision.deviceId,
-      factor: decision.factor === null ? 'POSSESSION' : nativeFactors[decision.factor],
+      factor: nativeFactor(decision.factor),
       at: instant(decision.atMs),
     },
     failureReason: approval.failureReason,

@@ -52,6 +52,14 @@ export interface DeviceCondition {
   readonly appVersion?: string | undefined
 }
 
+/** What a push message says; absent members: the settings, null suppresses that part. */
+export interface ApprovalPush {
+  readonly title?: string | null | undefined
+  readonly body?: string | null | undefined
+  /** Nothing is pushed; the device's own stream tells it. */
+  readonly skip?: boolean | undefined
+}
+
 export interface ApprovalDecision {
   readonly deviceId: string
   /** Null: the device key alone. */
@@ -75,6 +83,8 @@ export interface Approval {
   readonly timeouts: ApprovalTimeouts
   readonly authentication: ApprovalAuthentication
   readonly devices: DeviceCondition | null
+  /** Null: as the settings say. Only for whoever pushes; callers do not see it. */
+  readonly push: ApprovalPush | null
   readonly externalUserId: string | null
   readonly surface: SurfaceName
   readonly createdBy: string

@@ -3,6 +3,7 @@ import type { CertificateParts } from '../certificates/certificate-parts.ts'
 import type { Clock } from '../clock.ts'
 import type { DeviceParts } from '../devices/compose-devices.ts'
 import type { DeviceWakeups } from '../devices/device-wakeups.ts'
+import type { Sealer } from '../journal/sealer.ts'
 import type { Storage } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
@@ -12,6 +13,7 @@ import { ApprovalOpening } from './approval-opening.ts'
 import { ApprovalService } from './approval-service.ts'
 import { CustomerJwts } from './customer-jwt.ts'
 import { DecisionService } from './decision-service.ts'
+import { EvidenceService } from './evidence-service.ts'
 import { SignatureJudge } from './signature-judge.ts'
 import { SpontaneousService } from './spontaneous-service.ts'
 
@@ -23,6 +25,7 @@ export interface ApprovalParts {
   readonly decisions: DecisionService
   readonly spontaneous: SpontaneousService
   readonly customerJwts: CustomerJwts
+  readonly evidence: EvidenceService
 }
 
 /** Builds what approvals need by plain constructors. */
@@ -35,13 +38,14 @@ export function composeApprovals(dependencies: {
   pki: CertificateParts
   devices: DeviceParts
   wakeups: DeviceWakeups
+  sealer: Sealer
   publicUrl: () => string
 }): ApprovalParts {
   const { pki, devices } = dependencies
   const judge = new SignatureJudge({ ...dependencies, ...pki })
   const jwts = new CustomerJwts({ ...dependencies, customerKeys: pki.customerKeys })
   const ending = new ApprovalEnding(dependencies)
-  const inbox = new ApprovalInbox(dependencies)
+  const inbox = new ApprovalInbox({ ...dependencies, ending })
   const base = {
     ...dependencies,
     judge,
@@ -59,5 +63,6 @@ export function composeApprovals(dependencies: {
     decisions: new DecisionService(base),
     spontaneous: new SpontaneousService(base),
     customerJwts: jwts,
+    evidence: new EvidenceService({ ...dependencies, ...pki }),
   }
 }

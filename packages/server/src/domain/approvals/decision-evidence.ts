@@ -65,6 +65,10 @@ export async function proveBySignature(
     retrievedAtMs: delivery.retrievedAtMs,
   })
   const isBio = jwkThumbprint(checked.publicKey) === link.bioThumbprint
+  const wanted = context.approval.authentication.factor
+  if (wanted !== null && !(wanted === 'bio' && isBio)) {
+    throw new DeviceRefusal('factor_not_allowed')
+  }
   return {
     factor: isBio ? 'bio' : null,
     signatures: [asSignature(checked, isBio)],

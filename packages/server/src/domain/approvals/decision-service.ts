@@ -1,3 +1,4 @@
+import { sha256Hex } from '#custody/secrets.ts'
 import type { Clock } from '../clock.ts'
 import type { Device, DeviceLink, Factor } from '../devices/device.ts'
 import { type DeviceSession, deviceLocked } from '../devices/device-gate.ts'
@@ -245,7 +246,7 @@ export class DecisionService {
     const ended = await this.#ending.end(
       caller,
       approval,
-      how,
+      { ...how, contentSha256: proof && sha256Hex(delivery.bytes) },
       async (stores, journalId, nowMs) => {
         const link = await holdStanding(stores, session, nowMs)
         if (proof === undefined) return

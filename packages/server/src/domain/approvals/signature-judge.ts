@@ -68,6 +68,7 @@ export class SignatureJudge {
     const data = await this.#readValid(der)
     const usable = await this.#certificates.check(data.leaf, expected)
     if (typeof usable === 'string') throw new DeviceRefusal('certificate_not_usable')
+    requireChain(data, usable.chain)
     const nowMs = this.#clock()
     const skewMs = clockSkewSeconds * 1000
     const isTimely =
@@ -113,6 +114,24 @@ export class SignatureJudge {
     const isValid = await isSignatureValid(data, { sha256, verify: this.#verifier.verify })
     if (!isValid) throw new DeviceRefusal('signature_invalid')
     return data
+  }
+}
+
+/**
+ * The SignedData is kept as it came, for verifiers that know nothing but the root: beside the leaf it holds its signer, and
+ * at most the root, exactly as they were issued.
+ *
+ * @throws DeviceRefusal `signature_invalid`.
+ */
+function requireChain({ certificates, leaf }: SignedData, chain: readonly Uint8Array[]): void {
+  const others = certificates.filter((certificate) => certificate !== leaf)
+  const [signer = new Uint8Array()] = chain
+  const isWhole =
+    others.some(({ der }) => sameBytes(der, signer)) &&
+    others.every(({ der }) => chain.some((issuer) => sameBytes(der, issuer)))
+  if (!isWhole) {
+    const detail = 'The certificates are not the leaf and its chain.'
+    throw new DeviceRefusal('signature_invalid', { detail })
   }
 }
 

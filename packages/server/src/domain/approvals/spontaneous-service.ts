@@ -1,3 +1,4 @@
+import { sha256Hex } from '#custody/secrets.ts'
 import type { Clock } from '../clock.ts'
 import { deviceTarget, type Factor } from '../devices/device.ts'
 import type { DeviceSession } from '../devices/device-gate.ts'
@@ -12,6 +13,7 @@ import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
 import { type Approval, approvalTarget } from './approval.ts'
 import { approvalEvent } from './approval-event.ts'
+import { nativeFactor } from './approval-view.ts'
 import { contentHash, contentOf } from './content.ts'
 import type { CustomerJwts, SignedJwt } from './customer-jwt.ts'
 import { readDecision, type SignedDecision } from './decision-assertion.ts'
@@ -222,6 +224,7 @@ export class SpontaneousService {
       timeouts: { retrievalSeconds: null, decisionSeconds: null, totalSeconds: null },
       authentication: { factor: null, explicitScope: null, maxAgeSeconds: null },
       devices: null,
+      push: null,
       externalUserId,
       surface: 'keyless',
       createdBy: deviceId,
@@ -238,13 +241,19 @@ export class SpontaneousService {
     }
     await stores.approvals.insert(approval)
     await stores.approvals.setEraseAt(approval, nowMs + settings.retention.approvalDays * dayMs)
+    const { mediaType, bytes } = contentOf(approval)
     const journalId = await stores.journal.append(caller, tenantId, {
       action: 'approval.approved',
       target: approvalTarget(approval.id),
       userId,
-      detail: { reference, deviceId, factor, reason: 'SPONTANEOUS' },
+      detail: {
+        reference,
+        deviceId,
+        factor: nativeFactor(factor),
+        contentSha256: sha256Hex(bytes),
+        reason: 'SPONTANEOUS',
+      },
     })
-    const { mediaType, bytes } = contentOf(approval)
     const attested =
       signedJwt === undefined ? [] : [serverSignature(signedJwt.jwt, signedJwt.publicKey)]
     await stores.approvals.evidence.insert(

@@ -60,17 +60,25 @@ export class RevocationListService {
    * passed.
    *
    * @param shard 0: the first part, and for most issuers the only one.
+   * @param notBeforeMs a list that was signed earlier is signed anew: evidence wants one that could know of a revocation.
    * @throws DomainError `signer_not_found`, also for a shard that has no certificates and for a revoked signer.
    */
-  async get(tenantId: string, issuerId: string, shard: number): Promise<Uint8Array> {
+  async get(
+    tenantId: string,
+    issuerId: string,
+    shard: number,
+    { notBeforeMs = 0 }: { readonly notBeforeMs?: number } = {},
+  ): Promise<Uint8Array> {
     const issuer = await this.#issuers.get(tenantId, issuerId)
     const lastShard = Math.max(0, Math.ceil(issuer.issuedCount / shardSize) - 1)
     if (shard > lastShard) throw new DomainError('signer_not_found', 'No such list.')
     const isPartial = lastShard > 0
     const stored = await this.#storage.read.pki.revocations.find({ tenantId, issuerId, shard })
-    if (stored?.der !== undefined && this.#isCurrent(stored, isPartial)) return stored.der
+    const isCurrent = (list: StoredList) =>
+      list.thisUpdateMs >= notBeforeMs && this.#isCurrent(list, isPartial)
+    if (stored?.der !== undefined && isCurrent(stored)) return stored.der
     const name = `${tenantId}\n${issuerId}\n${shard}`
-    const running = this.#running.get(name) ?? this.#renew(issuer, shard, isPartial)
+    const running = this.#running.get(name) ?? this.#renew(issuer, shard, isPartial, isCurrent)
     this.#running.set(name, running)
     try {
       return await running
@@ -87,7 +95,12 @@ export class RevocationListService {
     )
   }
 
-  async #renew(issuer: Issuer, shardNumber: number, isPartial: boolean): Promise<Uint8Array> {
+  async #renew(
+    issuer: Issuer,
+    shardNumber: number,
+    isPartial: boolean,
+    isCurrent: (list: StoredList) => boolean,
+  ): Promise<Uint8Array> {
     const { tenantId, id: issuerId } = issuer
     const shard = { tenantId, issuerId, shard: shardNumber }
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
@@ -98,7 +111,7 @@ export class RevocationListService {
         )
         continue
       }
-      if (stored.der !== undefined && this.#isCurrent(stored, isPartial)) return stored.der
+      if (stored.der !== undefined && isCurrent(stored)) return stored.der
       const { entries, listedCount } = await this.#appendEntries(shard, stored)
       const thisUpdateMs = this.#clock()
       const der = await this.#sign(issuer, {

@@ -14,7 +14,7 @@ export function approvals(types: ColumnTypes): string[] {
       evidence ${text} not null, user_id ${text} not null, status ${text} not null, text ${text},
       template_key ${text}, data ${text}, retrieval_seconds ${integer}, decision_seconds ${integer},
       total_seconds ${integer}, factor ${text}, explicit_scope ${text}, max_age_seconds ${integer},
-      device_filter ${text}, external_user_id ${text}, surface ${text} not null, created_by ${text} not null,
+      device_filter ${text}, push ${text}, external_user_id ${text}, surface ${text} not null, created_by ${text} not null,
       created_at ${integer} not null, retrieved_at ${integer}, expires_at ${integer}, completed_at ${integer},
       erase_at ${integer}, device_id ${text}, decided_factor ${text}, failure_reason ${text},
       failure_message ${text},
@@ -24,8 +24,8 @@ export function approvals(types: ColumnTypes): string[] {
     'create index approval_user on approval (tenant_id, user_id, id)',
     `create index approval_open on approval (tenant_id, user_id, id) where completed_at is null`,
     `create index approval_message on approval (tenant_id, user_id, created_at) where kind = 'MESSAGE' and status = 'RETRIEVED'`,
-    `create index approval_deadline on approval (tenant_id, expires_at) where expires_at is not null and completed_at is null`,
-    'create index approval_erasure on approval (tenant_id, erase_at) where erase_at is not null',
+    `create index approval_deadline on approval (expires_at) where expires_at is not null and completed_at is null`,
+    'create index approval_erasure on approval (erase_at) where erase_at is not null',
     table(
       'approval_reference',
       `

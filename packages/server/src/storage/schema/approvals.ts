@@ -32,6 +32,8 @@ export interface ApprovalTable {
   max_age_seconds: number | null
   /** JSON. */
   device_filter: string | null
+  /** JSON: what a push message is to say; null: as the settings say. */
+  push: string | null
   external_user_id: string | null
   surface: string
   created_by: string

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { ApprovalDraft } from '#domain/approvals/approval-service.ts'
+import type { ApprovalDraft } from '#domain/approvals/approval-draft.ts'
 import { testCaller } from '#test/support/core.ts'
 import { createPlatformApi, type PlatformApi } from '#test/support/platform-api.ts'
 import { enrolDevice, type TestDevice } from '#test/support/test-device.ts'

@@ -1,5 +1,6 @@
 import { idempotent } from '#http/idempotency.ts'
 import { idempotentOutput } from '#http/one-time-output.ts'
+import * as approvals from './approvals.ts'
 import * as audit from './audit.ts'
 import * as oauth2 from './oauth2.ts'
 import { keptOfLists } from './otp-list-output.ts'
@@ -46,6 +47,8 @@ export const operations = {
   createOtpListMethod: idempotent(otpLists.createOtpListMethod, { oneTimeMembers: [] }),
   createOtpLists: idempotentOutput(otpLists.createOtpLists, { keep: keptOfLists }),
   ...verification,
+  ...approvals,
+  createApproval: idempotent(approvals.createApproval, { oneTimeMembers: [] }),
   ...pki,
   ...webhooks,
   createWebhookEndpoint: idempotent(webhooks.createWebhookEndpoint, { oneTimeMembers: ['secret'] }),
