@@ -5,7 +5,10 @@ import type { Schemas } from './contract.gen.ts'
 export type FieldProblem = NonNullable<Schemas['Error']['errors']>[number]
 
 /** Parameters that the published texts call otherwise than the paths of the contract do. */
-const fieldNames: Readonly<Record<string, string>> = { aclOkmId: 'id', action: 'status' }
+const fieldNames: ReadonlyMap<string, string> = new Map([
+  ['aclOkmId', 'id'],
+  ['action', 'status'],
+])
 
 /** Faults in the notation of this surface: `users[0].permissions` and a few words. */
 export function toFieldProblems(
@@ -14,7 +17,7 @@ export function toFieldProblems(
 ): FieldProblem[] {
   return faults.map((fault) => {
     const field = fieldOf(fault.pointer)
-    return { field: fieldNames[field] ?? field, reason: reasonOf(fault, field, operation) }
+    return { field: fieldNames.get(field) ?? field, reason: reasonOf(fault, field, operation) }
   })
 }
 
