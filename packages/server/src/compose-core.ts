@@ -189,7 +189,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
       observer: { settlingFailed: (error) => observer.backgroundFailed('idempotency', error) },
     }),
     userDomains: new UserDomainService(base),
-    users: new UserService(base),
+    users: new UserService({ ...base, devices: devices.deviceEnding }),
     userIdentifiers: new UserIdentifierService(base),
     userLocks: new UserLockService(base),
     products: new ProductService(base),

@@ -18,7 +18,7 @@ import {
   type TestCoreOptions,
   testCaller,
 } from './core.ts'
-import { recordsOf } from './users.ts'
+import { deviceEnding, recordsOf } from './users.ts'
 
 interface Use {
   readonly tokenId: string
@@ -96,7 +96,8 @@ export async function createTokenBench(options: TestCoreOptions = {}): Promise<T
   }
   const pins = new PinHasher()
   const admin = testCaller(tenantId, ['tenant:write'])
-  const users = new UserService({ storage, pins, clock, nextId })
+  const devices = deviceEnding(core)
+  const users = new UserService({ storage, pins, clock, nextId, devices })
   for (const id of ['jsmith', 'mjones']) {
     await users.create(admin, tenantId, { id, loginName: `${id}@example.com` })
   }

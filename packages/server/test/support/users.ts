@@ -1,5 +1,7 @@
 import { expect } from 'vitest'
 import { PinHasher } from '#custody/pin-hasher.ts'
+import { DeviceEnding } from '#domain/devices/device-ending.ts'
+import { DeviceWakeups } from '#domain/devices/device-wakeups.ts'
 import { UserDomainService } from '#domain/users/user-domain-service.ts'
 import { UserIdentifierService } from '#domain/users/user-identifier-service.ts'
 import { UserLockService } from '#domain/users/user-lock-service.ts'
@@ -15,13 +17,21 @@ export interface UserServices {
 }
 
 /** The services about users, over a test core. */
-export function userServices({ storage, clock, nextId }: TestCore): UserServices {
+export function userServices(core: TestCore): UserServices {
+  const { storage, clock, nextId } = core
+  const devices = deviceEnding(core)
   return {
     domains: new UserDomainService({ storage, clock, nextId }),
-    users: new UserService({ storage, clock, nextId, pins: new PinHasher() }),
+    users: new UserService({ storage, clock, nextId, pins: new PinHasher(), devices }),
     identifiers: new UserIdentifierService({ storage, clock }),
     locks: new UserLockService({ storage, clock }),
   }
+}
+
+/** What ends on devices with their users; nobody listens. */
+export function deviceEnding({ pki, clock, nextId }: TestCore): DeviceEnding {
+  const { certificates } = pki
+  return new DeviceEnding({ certificates, wakeups: new DeviceWakeups(), clock, nextId })
 }
 
 /** The core's refusal: with a code and, if given, faults at these places in this order. */

@@ -1,9 +1,9 @@
 import type { Randomness } from '#custody/randomness.ts'
 import { newTicket } from '#custody/secrets.ts'
 import type { Clock } from '../clock.ts'
+import { getDevice } from '../devices/device-ending.ts'
 import type { DeviceSession } from '../devices/device-gate.ts'
 import { DeviceRefusal } from '../devices/device-refusal.ts'
-import { getDevice } from '../devices/device-service.ts'
 import { requireUser } from '../devices/own-device-service.ts'
 import type { Storage, Stores } from '../storage.ts'
 import {

@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
+import { DeviceEnding } from './device-ending.ts'
 import { DeviceEnrolmentService } from './device-enrolment-service.ts'
 import { DeviceGate } from './device-gate.ts'
 import { DeviceService } from './device-service.ts'
@@ -28,6 +29,8 @@ export interface DeviceParts {
   readonly deviceEnrolments: DeviceEnrolmentService
   readonly devices: DeviceService
   readonly ownDevice: OwnDeviceService
+  readonly deviceEnding: DeviceEnding
+  readonly deviceWakeups: DeviceWakeups
 }
 
 /** Builds what devices need by plain constructors. */
@@ -47,8 +50,8 @@ export function composeDevices(dependencies: {
   const issuer = () => `${publicUrl()}/device/v1`
   const nonces = new ServerNonces(dependencies)
   const factors = new FactorCheck(dependencies)
-  const base = { ...dependencies, issuer, nonces, factors }
-  const devices = new DeviceService({ ...base, certificates: pki.certificates })
+  const ending = new DeviceEnding({ ...dependencies, certificates: pki.certificates })
+  const base = { ...dependencies, issuer, nonces, factors, ending }
   return {
     deviceIssuer: issuer,
     serverNonces: nonces,
@@ -57,7 +60,9 @@ export function composeDevices(dependencies: {
     deviceLogins: new LoginService(base),
     enrolmentCodes: new EnrolmentCodeService({ ...base, anchors: pki.roots }),
     deviceEnrolments: new DeviceEnrolmentService({ ...base, authority: pki.signers }),
-    devices,
-    ownDevice: new OwnDeviceService({ ...base, devices, certificates: pki.certificates }),
+    devices: new DeviceService(base),
+    ownDevice: new OwnDeviceService(base),
+    deviceEnding: ending,
+    deviceWakeups: dependencies.wakeups,
   }
 }

@@ -11,9 +11,10 @@ import {
   type EnrolledVia,
   type LinkedDevice,
 } from './device.ts'
+import { getDevice } from './device-ending.ts'
 import { type DeviceOrigin, type DeviceSession, deviceCaller } from './device-gate.ts'
 import { DeviceRefusal } from './device-refusal.ts'
-import { getDevice } from './device-service.ts'
+import { deviceView } from './device-view.ts'
 import { holdCodeUser } from './enrolled-user.ts'
 import { EnrolmentCodeDesk } from './enrolment-code-desk.ts'
 import type { EnrolmentCode } from './enrolment-code-store.ts'
@@ -252,7 +253,10 @@ export class DeviceEnrolmentService {
           appVersion: request.app.versionStr,
         },
       })
-      return { device: await getDevice(stores, tenantId, deviceId), userId, isRepeat: false }
+      const device = await getDevice(stores, tenantId, deviceId)
+      const data = { device: deviceView(device, false) }
+      await stores.events.append(tenantId, { type: 'device.enrolled', data })
+      return { device, userId, isRepeat: false }
     })
   }
 

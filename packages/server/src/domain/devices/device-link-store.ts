@@ -101,6 +101,17 @@ const countOfUser = statement((db, p: { tenantId: string; userId: string }) =>
     .where('ended_at', 'is', null),
 )
 
+const listDevicesOfUser = statement((db, p: { tenantId: string; userId: string; limit: number }) =>
+  db
+    .selectFrom('device_link')
+    .select('device_id')
+    .where('tenant_id', '=', p.tenantId)
+    .where('user_id', '=', p.userId)
+    .where('ended_at', 'is', null)
+    .orderBy('device_id')
+    .limit(p.limit),
+)
+
 const end = statement((db, p: LinkKey & { nowMs: number }) =>
   db
     .updateTable('device_link')
@@ -276,6 +287,12 @@ export class DeviceLinkStore {
 
   async countOfUser(tenantId: string, userId: string): Promise<number> {
     return Number((await this.#queries.first(countOfUser, { tenantId, userId }))?.count ?? 0)
+  }
+
+  /** Ids of the devices to which a user is linked, oldest first. */
+  async listDevicesOfUser(tenantId: string, userId: string, limit: number): Promise<string[]> {
+    const rows = await this.#queries.all(listDevicesOfUser, { tenantId, userId, limit })
+    return rows.map((row) => row.device_id)
   }
 
   /** @returns false when it had ended already. */

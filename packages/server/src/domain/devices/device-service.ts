@@ -3,48 +3,30 @@ import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../paging.ts'
 import type { Storage, Stores } from '../storage.ts'
-import type { IdSource } from '../ulid.ts'
-import {
-  type Device,
-  type DeviceLink,
-  deviceTarget,
-  type LinkedDevice,
-  linksPerDeviceMax,
-} from './device.ts'
+import { type Device, type DeviceLink, deviceTarget, type LinkedDevice } from './device.ts'
+import { type DeviceEnding, deviceNotFound, getDevice } from './device-ending.ts'
 import { requireOneOf } from './device-rights.ts'
 import type { DeviceFilter } from './device-store.ts'
+import { deviceView } from './device-view.ts'
 import type { DeviceWakeups } from './device-wakeups.ts'
-
-/** The part of the certificate authority that ends with a device or a link. */
-export interface DeviceCertificates {
-  /** Revokes in the running transaction what was issued for the device, or for one user on it. */
-  revokeOfDevice(
-    stores: Stores,
-    caller: Caller,
-    of: { tenantId: string; deviceId: string; userId?: string | undefined },
-  ): Promise<void>
-}
 
 /** Devices, as administrators and relying parties see them. */
 export class DeviceService {
   readonly #storage: Storage
-  readonly #certificates: DeviceCertificates
+  readonly #ending: DeviceEnding
   readonly #wakeups: DeviceWakeups
   readonly #clock: Clock
-  readonly #nextId: IdSource
 
   constructor(dependencies: {
     storage: Storage
-    certificates: DeviceCertificates
+    ending: DeviceEnding
     wakeups: DeviceWakeups
     clock: Clock
-    nextId: IdSource
   }) {
     this.#storage = dependencies.storage
-    this.#certificates = dependencies.certificates
+    this.#ending = dependencies.ending
     this.#wakeups = dependencies.wakeups
     this.#clock = dependencies.clock
-    this.#nextId = dependencies.nextId
   }
 
   /** @throws DomainError `forbidden`, `tenant_not_found`, `device_not_found`. */
@@ -52,6 +34,11 @@ export class DeviceService {
     requireOneOf(caller, tenantId, ['tenant:read', 'verify', 'keyless:backend'])
     await this.#storage.read.tenants.requireFor(caller, tenantId)
     return getDevice(this.#storage.read, tenantId, id)
+  }
+
+  /** Whether an event stream of the device is open in this process. */
+  isConnected({ tenantId, id }: Device): boolean {
+    return this.#wakeups.isListening(tenantId, id)
   }
 
   /**
@@ -97,15 +84,10 @@ export class DeviceService {
     return this.#change(caller, tenantId, id, async (stores, nowMs) => {
       if (!(await stores.devices.lock(tenantId, id, reason, nowMs))) throw deviceNotFound()
       await stores.deviceLinks.forgetVerificationOfDevice(tenantId, id)
-      await this.#tell(
-        stores,
-        tenantId,
-        id,
-        'client.locked',
-        reason === null ? {} : { lockReason: reason },
-      )
+      const told = reason === null ? {} : { lockReason: reason }
+      await this.#ending.tell(stores, { tenantId, deviceId: id }, 'client.locked', told)
       await this.#record(stores, caller, tenantId, id, 'device.locked')
-      await stores.events.append(tenantId, { type: 'device.locked', data: { deviceId: id } })
+      await this.#announce(stores, tenantId, id, 'device.locked')
     })
   }
 
@@ -114,7 +96,7 @@ export class DeviceService {
     return this.#change(caller, tenantId, id, async (stores, nowMs) => {
       if (!(await stores.devices.unlock(tenantId, id, nowMs))) return
       await this.#record(stores, caller, tenantId, id, 'device.unlocked')
-      await stores.events.append(tenantId, { type: 'device.unlocked', data: { deviceId: id } })
+      await this.#announce(stores, tenantId, id, 'device.unlocked')
     })
   }
 
@@ -127,7 +109,8 @@ export class DeviceService {
     await this.#change(caller, tenantId, id, async (stores, nowMs) => {
       if (!(await stores.devices.endSessions(tenantId, id, nowMs))) throw deviceNotFound()
       await stores.deviceLinks.forgetVerificationOfDevice(tenantId, id)
-      await this.#tell(stores, tenantId, id, 'client.disconnect', { reason: 'backend' })
+      const told = { reason: 'backend' }
+      await this.#ending.tell(stores, { tenantId, deviceId: id }, 'client.disconnect', told)
       await this.#record(stores, caller, tenantId, id, 'device.disconnected')
     })
   }
@@ -141,24 +124,9 @@ export class DeviceService {
     requireDeviceWriter(caller, tenantId)
     await this.#storage.transaction(async (stores) => {
       await stores.tenants.requireFor(caller, tenantId)
-      await this.removeIn(stores, caller, { tenantId, id })
+      await this.#ending.removeDevice(stores, caller, { tenantId, deviceId: id })
     })
     this.#wakeups.wake(tenantId, [id])
-  }
-
-  /** The same in a transaction of somebody who has the right by another rule; `wake` afterwards is theirs. */
-  async removeIn(
-    stores: Stores,
-    caller: Caller,
-    { tenantId, id }: { tenantId: string; id: string },
-  ): Promise<void> {
-    const nowMs = this.#clock()
-    if (!(await stores.devices.remove(tenantId, id, nowMs))) throw deviceNotFound()
-    await stores.deviceLinks.endOfDevice(tenantId, id, nowMs)
-    await this.#certificates.revokeOfDevice(stores, caller, { tenantId, deviceId: id })
-    await this.#tell(stores, tenantId, id, 'client.disconnect', { reason: 'deleted' })
-    await this.#record(stores, caller, tenantId, id, 'device.deleted')
-    await stores.events.append(tenantId, { type: 'device.deleted', data: { deviceId: id } })
   }
 
   /**
@@ -199,17 +167,18 @@ export class DeviceService {
     return device
   }
 
-  async #tell(
+  /** Tells webhooks of a device, as it is now. */
+  async #announce(
     stores: Stores,
     tenantId: string,
-    deviceId: string,
-    type: string,
-    data: Readonly<Record<string, string | number>>,
+    id: string,
+    type: 'device.locked' | 'device.unlocked',
   ): Promise<void> {
-    await stores.deviceEvents.append(
-      { tenantId, deviceId },
-      { id: this.#nextId(), userId: null, type, data, createdAtMs: this.#clock() },
-    )
+    const data = async () => {
+      const device = await getDevice(stores, tenantId, id)
+      return { device: deviceView(device, this.isConnected(device)) }
+    }
+    await stores.events.append(tenantId, { type, data })
   }
 
   async #record(
@@ -234,20 +203,6 @@ function requireDeviceWriter(caller: Caller, tenantId: string): void {
   caller.requireIn(tenantId, scope)
 }
 
-/** @throws DomainError `device_not_found`, also for a deleted one. */
-export async function getDevice(
-  stores: Stores,
-  tenantId: string,
-  id: string,
-): Promise<LinkedDevice> {
-  const device = await stores.devices.find(tenantId, id)
-  if (device?.status !== 'ACTIVE') throw deviceNotFound()
-  return {
-    ...device,
-    links: await stores.deviceLinks.listOfDevice(tenantId, id, linksPerDeviceMax),
-  }
-}
-
 /** Reads the links of a page of devices in one statement. */
 export async function withLinks(
   stores: Stores,
@@ -260,8 +215,4 @@ export async function withLinks(
     links.get(link.deviceId)?.push(link)
   }
   return devices.map((device) => ({ ...device, links: links.get(device.id) ?? [] }))
-}
-
-export function deviceNotFound(): DomainError {
-  return new DomainError('device_not_found', 'No such device.')
 }

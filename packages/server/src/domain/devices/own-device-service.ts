@@ -1,11 +1,10 @@
 import type { Clock } from '../clock.ts'
 import type { Storage, Stores } from '../storage.ts'
 import { type DeviceLink, deviceTarget, type LinkedDevice } from './device.ts'
+import { type DeviceEnding, getDevice } from './device-ending.ts'
 import type { DeviceSession } from './device-gate.ts'
 import { DeviceRefusal } from './device-refusal.ts'
-import { type DeviceCertificates, type DeviceService, getDevice } from './device-service.ts'
 import type { DeviceChange } from './device-store.ts'
-import type { DeviceWakeups } from './device-wakeups.ts'
 import type { FactorCheck } from './factor-check.ts'
 import { checkKeyStatement } from './key-statement.ts'
 import { replayMemoryMs, requireCloseTime } from './signed-by-device.ts'
@@ -16,26 +15,20 @@ export const recentVerificationSeconds = 120
 /** What a device may do with itself and with its user's factors. */
 export class OwnDeviceService {
   readonly #storage: Storage
-  readonly #devices: DeviceService
-  readonly #certificates: DeviceCertificates
-  readonly #wakeups: DeviceWakeups
+  readonly #ending: DeviceEnding
   readonly #factors: FactorCheck
   readonly #issuer: () => string
   readonly #clock: Clock
 
   constructor(dependencies: {
     storage: Storage
-    devices: DeviceService
-    certificates: DeviceCertificates
-    wakeups: DeviceWakeups
+    ending: DeviceEnding
     factors: FactorCheck
     issuer: () => string
     clock: Clock
   }) {
     this.#storage = dependencies.storage
-    this.#devices = dependencies.devices
-    this.#certificates = dependencies.certificates
-    this.#wakeups = dependencies.wakeups
+    this.#ending = dependencies.ending
     this.#factors = dependencies.factors
     this.#issuer = dependencies.issuer
     this.#clock = dependencies.clock
@@ -70,9 +63,9 @@ export class OwnDeviceService {
   /** Ends all links, revokes certificates and tokens. Its key is never enrolled again. */
   async delete({ tenantId, deviceId, caller }: DeviceSession): Promise<void> {
     await this.#storage.transaction((stores) =>
-      this.#devices.removeIn(stores, caller, { tenantId, id: deviceId }),
+      this.#ending.removeDevice(stores, caller, { tenantId, deviceId }),
     )
-    this.#wakeups.wake(tenantId, [deviceId])
+    this.#ending.wake(tenantId, [deviceId])
   }
 
   /**
@@ -84,16 +77,10 @@ export class OwnDeviceService {
     const { tenantId, deviceId, caller } = session
     if (session.userId !== userId) throw new DeviceRefusal('not_found')
     await this.#storage.transaction(async (stores) => {
-      const nowMs = this.#clock()
-      if (!(await stores.deviceLinks.end({ tenantId, deviceId, userId }, nowMs))) throw gone()
-      await this.#certificates.revokeOfDevice(stores, caller, { tenantId, deviceId, userId })
-      await stores.journal.append(caller, tenantId, {
-        action: 'device.unlinked',
-        target: deviceTarget(deviceId),
-        userId,
-      })
+      const link = { tenantId, deviceId, userId }
+      if (!(await this.#ending.endLink(stores, caller, link))) throw gone()
     })
-    this.#wakeups.wake(tenantId, [deviceId])
+    this.#ending.wake(tenantId, [deviceId])
   }
 
   /**

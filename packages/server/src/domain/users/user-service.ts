@@ -25,23 +25,37 @@ import { type NewUser, newUser, type UserUpdate } from './user-store.ts'
 
 const tokensPerStep = 100
 
+/** What ends on devices with a user. */
+export interface DevicesOfUsers {
+  /** In the running transaction. @returns the devices to wake after it. */
+  endOfUser(
+    stores: Stores,
+    caller: Caller,
+    user: { readonly tenantId: string; readonly userId: string },
+  ): Promise<readonly string[]>
+  wake(tenantId: string, deviceIds: readonly string[]): void
+}
+
 /** Users: what may be asked of them. Their identifiers and locks have services of their own. */
 export class UserService {
   readonly #storage: Storage
   readonly #pins: PinHasher
   readonly #clock: Clock
   readonly #nextId: IdSource
+  readonly #devices: DevicesOfUsers
 
   constructor(dependencies: {
     storage: Storage
     pins: PinHasher
     clock: Clock
     nextId: IdSource
+    devices: DevicesOfUsers
   }) {
     this.#storage = dependencies.storage
     this.#pins = dependencies.pins
     this.#clock = dependencies.clock
     this.#nextId = dependencies.nextId
+    this.#devices = dependencies.devices
   }
 
   /**
@@ -181,14 +195,15 @@ export class UserService {
   }
 
   /**
-   * Deletes the user with everything that is the user's alone: assignments (the tokens stay), failures, identifiers. Of
-   * the identifiers only those that name once stay taken.
+   * Deletes the user with everything that is the user's alone: assignments (the tokens stay), failures, links to devices
+   * with PIN and certificates, identifiers. Devices without another user go; of the identifiers only those that name once
+   * stay taken.
    *
    * @throws DomainError `forbidden`, `tenant_not_found`, `user_not_found`.
    */
   async delete(caller: Caller, tenantId: string, id: string): Promise<void> {
     requireUserWriter(caller, tenantId)
-    await this.#storage.transaction(async (stores) => {
+    const deviceIds = await this.#storage.transaction(async (stores) => {
       await stores.tenants.requireFor(caller, tenantId)
       const nowMs = this.#clock()
       const user = await getUser(stores, tenantId, id, nowMs)
@@ -197,6 +212,7 @@ export class UserService {
       await unassignTokens(stores, caller, { tenantId, userId: id, nowMs })
       const lists = await stores.otpLists.removeOfUser(tenantId, id)
       await recordRemoved(stores, caller, tenantId, lists, 'USER_DELETED')
+      const ended = await this.#devices.endOfUser(stores, caller, { tenantId, userId: id })
       await stores.userCredentials.clearLockout(tenantId, id)
       await stores.userIdentifiers.removeAll(tenantId, id)
       await stores.journal.append(caller, tenantId, {
@@ -206,7 +222,9 @@ export class UserService {
         detail: { domain: user.domain, loginName: user.loginName },
       })
       await tellOfUser(stores, 'user.deleted', user)
+      return ended
     })
+    this.#devices.wake(tenantId, deviceIds)
   }
 
   /** Takes tens of milliseconds, so it comes before the transaction. */

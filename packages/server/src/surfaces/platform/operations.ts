@@ -2,6 +2,7 @@ import { idempotent } from '#http/idempotency.ts'
 import { idempotentOutput } from '#http/one-time-output.ts'
 import * as approvals from './approvals.ts'
 import * as audit from './audit.ts'
+import * as devices from './devices.ts'
 import * as oauth2 from './oauth2.ts'
 import { keptOfLists } from './otp-list-output.ts'
 import * as otpLists from './otp-lists.ts'
@@ -49,6 +50,8 @@ export const operations = {
   ...verification,
   ...approvals,
   createApproval: idempotent(approvals.createApproval, { oneTimeMembers: [] }),
+  ...devices,
+  createEnrolmentCode: idempotent(devices.createEnrolmentCode, { oneTimeMembers: ['secret'] }),
   ...pki,
   ...webhooks,
   createWebhookEndpoint: idempotent(webhooks.createWebhookEndpoint, { oneTimeMembers: ['secret'] }),

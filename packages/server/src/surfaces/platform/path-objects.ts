@@ -19,6 +19,7 @@ export async function requirePathObjects(path: CheckedPath<PlatformCore, Caller>
     tokenId,
     endpointId,
     certificateId,
+    deviceId,
   } = path.params as Partial<Record<string, string>>
   // Public paths name tenants to anybody.
   if (caller.type === 'ANONYMOUS') return
@@ -31,6 +32,7 @@ export async function requirePathObjects(path: CheckedPath<PlatformCore, Caller>
   if (domain !== undefined) await core.userDomains.get(caller, tenantId, domain)
   if (endpointId !== undefined) await core.webhooks.get(caller, tenantId, endpointId)
   if (certificateId !== undefined) await core.pki.certificates.get(caller, tenantId, certificateId)
+  if (deviceId !== undefined) await core.devices.get(caller, tenantId, deviceId)
   if (tokenId !== undefined) await core.otpTokens.get(caller, tenantId, tokenId)
   else if (userId !== undefined) await core.users.get(caller, tenantId, userId)
 }
