@@ -99,6 +99,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       backgroundFailed: (work, error) =>
         logger?.error({ err: error, work }, 'background work failed'),
     },
+    listObserver: metrics,
   })
   const { core, storage, sealer, platform, pins } = composed
   const dispatcher = new Dispatcher({

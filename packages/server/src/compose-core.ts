@@ -31,6 +31,7 @@ import { CheckpointService } from '#domain/journal/checkpoint-service.ts'
 import { JournalService } from '#domain/journal/journal-service.ts'
 import { Retention } from '#domain/journal/retention.ts'
 import { Sealer } from '#domain/journal/sealer.ts'
+import type { ListObserver } from '#domain/otp-lists/list-changes.ts'
 import { OtpListExpiry } from '#domain/otp-lists/list-expiry.ts'
 import { OtpListMethodService } from '#domain/otp-lists/otp-list-method-service.ts'
 import { OtpListService } from '#domain/otp-lists/otp-list-service.ts'
@@ -78,6 +79,8 @@ export interface CoreParts {
   readonly okm?: CabinetOptions
   readonly adminToken: string | undefined
   readonly observer: CoreObserver
+  /** Absent: nobody counts what happens to printed lists. */
+  readonly listObserver?: ListObserver
 }
 
 /** What the core tells the process. */
@@ -118,7 +121,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
   const { database, masterKey, clock, randomness, publicUrl, adminToken, observer } = parts
   const nextId = createIdSource(clock, randomness)
   const holder = nextId()
-  const storage = new Storage(database, clock, nextId)
+  const storage = new Storage(database, clock, nextId, parts.listObserver)
   const vault = new Vault(masterKey, storage.read.tenantKeys, randomness)
   const signer = new Signer(vault)
   const verifier = new JwsVerifier()

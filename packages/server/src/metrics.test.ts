@@ -24,6 +24,16 @@ test('verifications are counted by result, database work by operation', async ()
   expect(text).toContain('countersign_database_duration_seconds_count{operation="commit"} 1')
 })
 
+test('printed lists are counted by what happened to them', async () => {
+  const metrics = createMetrics()
+  metrics.countListChanges('created', 50)
+  metrics.countListChanges('created', 1)
+  metrics.countListChanges('renew_due', 1)
+  const text = await metrics.render()
+  expect(text).toContain('countersign_otp_lists_total{change="created"} 51')
+  expect(text).toContain('countersign_otp_lists_total{change="renew_due"} 1')
+})
+
 test('attempts to deliver are counted by kind and outcome, and timed if anything was sent', async () => {
   const metrics = createMetrics()
   metrics.countDelivery('webhook', 'delivered', 0.02)

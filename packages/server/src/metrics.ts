@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { ListChange } from '#domain/otp-lists/list-changes.ts'
 import type { Settlement } from '#domain/outbox/delivery-kind.ts'
 import type { VerificationResult } from '#domain/verification/verification.ts'
 
@@ -18,6 +19,7 @@ export interface Metrics {
   /** @param surface name of a contract. */
   observeRequest(surface: string, outcome: RequestOutcome, seconds: number): void
   countVerification(result: VerificationResult): void
+  countListChanges(change: ListChange, count: number): void
   observeDatabase(operation: DatabaseOperation, seconds: number): void
   /** @param seconds of the attempt; undefined when nothing was sent. */
   countDelivery(kind: string, outcome: Settlement['outcome'], seconds: number | undefined): void
@@ -60,6 +62,12 @@ export function createMetrics(): Metrics {
     name: 'countersign_verifications_total',
     help: 'Verifications of one-time passwords, by result.',
     labelNames: ['result'],
+    registers,
+  })
+  const listChanges = new Counter({
+    name: 'countersign_otp_lists_total',
+    help: 'Printed lists that were made, given to users, used for the first time, due for renewal, removed.',
+    labelNames: ['change'],
     registers,
   })
   const databaseTimes = new Histogram({
@@ -116,6 +124,7 @@ export function createMetrics(): Metrics {
       durations.observe({ surface }, seconds)
     },
     countVerification: (result) => verifications.inc({ result }),
+    countListChanges: (change, count) => listChanges.inc({ change }, count),
     observeDatabase: (operation, seconds) => databaseTimes.observe({ operation }, seconds),
     countDelivery(kind, outcome, seconds) {
       deliveries.inc({ kind, outcome })

@@ -29,6 +29,7 @@ import { CommitChain } from './journal/commit-chain-store.ts'
 import { JournalReaderStore } from './journal/journal-reader-store.ts'
 import { JournalStore } from './journal/journal-store.ts'
 import { LeaseStore } from './lease-store.ts'
+import { ListChanges, type ListObserver } from './otp-lists/list-changes.ts'
 import { OtpListMethodStore } from './otp-lists/otp-list-method-store.ts'
 import { OtpListQueryStore } from './otp-lists/otp-list-query-store.ts'
 import { OtpListStore } from './otp-lists/otp-list-store.ts'
@@ -251,6 +252,10 @@ export class Stores {
     return this.#once(OtpListQueryStore)
   }
 
+  get otpListChanges(): ListChanges {
+    return this.#once(ListChanges)
+  }
+
   get userDomains(): UserDomainStore {
     return this.#once(UserDomainStore)
   }
@@ -295,6 +300,11 @@ export class Stores {
     return this.#once(EventStore)
   }
 
+  /** Tells what this transaction did; to be called once it is committed. */
+  tellChanges(observer: ListObserver): void {
+    if (this.#made.has(ListChanges)) this.otpListChanges.tellTo(observer)
+  }
+
   /** A store is made when it is first asked for: most transactions need two or three. */
   #once<S>(
     Store: new (queries: Queries, clock: Clock, nextId: IdSource, commitChain: CommitChain) => S,
@@ -316,11 +326,13 @@ export class Storage {
   readonly #database: Database
   readonly #clock: Clock
   readonly #nextId: IdSource
+  readonly #observer: ListObserver | undefined
 
-  constructor(database: Database, clock: Clock, nextId: IdSource) {
+  constructor(database: Database, clock: Clock, nextId: IdSource, observer?: ListObserver) {
     this.#database = database
     this.#clock = clock
     this.#nextId = nextId
+    this.#observer = observer
     this.read = new Stores(new Reader(database.reader), clock, nextId)
   }
 
@@ -335,10 +347,12 @@ export class Storage {
     options?: TransactionOptions,
   ): Promise<T> {
     try {
-      return await this.#database.transaction(
-        (queries) => work(new Stores(queries, this.#clock, this.#nextId, this.commitChain)),
-        options,
-      )
+      const { result, stores } = await this.#database.transaction(async (queries) => {
+        const stores = new Stores(queries, this.#clock, this.#nextId, this.commitChain)
+        return { result: await work(stores), stores }
+      }, options)
+      if (this.#observer !== undefined) stores.tellChanges(this.#observer)
+      return result
     } catch (error) {
       throw asDomainError(error)
     }

@@ -5,6 +5,7 @@ import {
   createInstallation,
   type Installation,
   type SeededToken,
+  tenantPath,
   verifyPath,
 } from './installation.ts'
 
@@ -39,12 +40,8 @@ describe.each(places)('R4: $name', ({ engine, nodeCount }) => {
   })
 
   /** The same code at once over all connections of all nodes. */
-  async function race(token: SeededToken, code: string): Promise<Reply[]> {
-    const call = {
-      path: verifyPath,
-      secret: installation.seeds.secrets.admin,
-      body: { token: { serial: token.serial }, code },
-    }
+  async function race(body: object): Promise<Reply[]> {
+    const call = { path: verifyPath, secret: installation.seeds.secrets.admin, body }
     return Promise.all(
       Array.from({ length: racersPerCode }, (_, number) => {
         const client = clients[number % clients.length]
@@ -69,16 +66,52 @@ describe.each(places)('R4: $name', ({ engine, nodeCount }) => {
     const [token] = installation.seeds.hotp
     if (token === undefined) throw new Error('There is no token.')
     for (let counter = 0; counter < codeCount; counter++) {
-      expectOneWinner(await race(token, token.code(counter)))
+      expectOneWinner(await race({ token: { serial: token.serial }, code: token.code(counter) }))
       await unlock(token)
     }
   }, 120_000)
 
   test('of 30 requests with one TOTP code exactly one is ACCEPTED, 20 tokens in turn', async () => {
     for (const token of installation.seeds.totp) {
-      expectOneWinner(await race(token, token.code(Math.floor(Date.now() / stepMs))))
+      const code = token.code(Math.floor(Date.now() / stepMs))
+      expectOneWinner(await race({ token: { serial: token.serial }, code }))
     }
   }, 120_000)
+
+  test('of 30 requests with one code of a printed list exactly one is ACCEPTED, 20 codes in turn', async () => {
+    const [holder] = installation.seeds.hotp
+    if (holder === undefined) throw new Error('There is nobody.')
+    const { codes } = await printList(holder.userId)
+    for (const { otp } of codes) {
+      const body = { user: { id: holder.userId }, code: otp, methods: ['list'] }
+      expectOneWinner(await race(body))
+      await unlock(holder)
+    }
+    const texts = await Promise.all(
+      nodes.map(async ({ url }) => (await fetch(`${url}/metrics`)).text()),
+    )
+    const begun = texts.map((text) => /otp_lists_total\{change="activated"\} (\d+)/.exec(text)?.[1])
+    expect(begun.reduce((sum, count) => sum + Number(count ?? 0), 0)).toBe(1)
+  }, 120_000)
+
+  async function printList(userId: string): Promise<{ codes: { otp: string }[] }> {
+    const secret = installation.seeds.secrets.admin
+    const post = async (path: string, body: object) => {
+      const reply = await clients[0]?.call({
+        method: 'POST',
+        path: `${tenantPath}${path}`,
+        secret,
+        body,
+      })
+      expect(reply?.status).toBe(201)
+      return reply
+    }
+    await post('/otp-list-methods', { name: 'race', listSize: codeCount, maxFailures: 100 })
+    const reply = await post('/otp-lists', { method: 'race', user: { id: userId } })
+    const made = reply?.json<{ items: { codes: { otp: string }[] }[] }>().items[0]
+    if (made === undefined) throw new Error('No list was made.')
+    return made
+  }
 
   /** Losers that come late count as failures. */
   async function unlock({ userId }: SeededToken): Promise<void> {

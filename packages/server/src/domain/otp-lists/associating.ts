@@ -47,10 +47,11 @@ export async function keepNewLists(
 }
 
 async function keepList(
-  { otpLists, journal }: Stores,
+  { otpLists, otpListChanges, journal }: Stores,
   caller: Caller,
   { printed: { list }, kept }: NewList,
 ): Promise<void> {
+  otpListChanges.count('created')
   await Promise.all([
     otpLists.insert(list, kept),
     journal.append(caller, list.tenantId, {
@@ -90,6 +91,7 @@ export async function associateList(
     const now = await stores.otpLists.find(tenantId, id, nowMs)
     throw now === undefined ? listNotFound() : listNotFree()
   }
+  stores.otpListChanges.count('associated')
   await recordRemoved(stores, caller, tenantId, replaced, 'REPLACED')
   await stores.journal.append(caller, tenantId, {
     action: 'otp-list.associated',
@@ -102,17 +104,18 @@ export async function associateList(
   return associated
 }
 
-/** REPLACED: by another list of the same user. USER_DELETED, EXPIRED: as they say. */
-export type RemovalReason = 'REPLACED' | 'USER_DELETED' | 'EXPIRED'
+/** REPLACED: by another list of the same user. USER_DELETED, EXPIRED: as they say. REQUESTED: by a call of its own. */
+export type RemovalReason = 'REPLACED' | 'USER_DELETED' | 'EXPIRED' | 'REQUESTED'
 
 export async function recordRemoved(
-  { journal }: Stores,
+  { otpListChanges, journal }: Stores,
   caller: Caller,
   tenantId: string,
   lists: readonly RemovedList[],
   reason: RemovalReason,
 ): Promise<void> {
   for (const { id, method, userId, status } of lists) {
+    otpListChanges.count('removed')
     await journal.append(caller, tenantId, {
       action: 'otp-list.deleted',
       target: listTarget(id),

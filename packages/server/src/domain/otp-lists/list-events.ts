@@ -4,7 +4,7 @@ import type { EventData } from '../webhooks/event-store.ts'
 import { isRenewalDue, type OtpList } from './otp-list.ts'
 import type { RemovedList } from './otp-list-store.ts'
 
-/** Reports a list to webhooks, in the running transaction; the list is read only if somebody wants to hear of it. */
+/** Counts what happened to a list and reports it to webhooks, in the running transaction; the list is read only if somebody wants to hear of it. */
 export async function reportList(
   stores: Stores,
   type: 'otp-list.activated' | 'otp-list.renew-due',
@@ -12,6 +12,7 @@ export async function reportList(
   listId: string,
   nowMs: number,
 ): Promise<void> {
+  stores.otpListChanges.count(type === 'otp-list.activated' ? 'activated' : 'renew_due')
   await stores.events.append(tenantId, {
     type,
     async data(): Promise<EventData> {

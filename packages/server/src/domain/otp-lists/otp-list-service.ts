@@ -6,18 +6,12 @@ import { decodeCursor, encodeCursor, type Page, type PageRequest } from '../pagi
 import type { Storage } from '../storage.ts'
 import type { IdSource } from '../ulid.ts'
 import type { UserReference } from '../users/user-resolver.ts'
-import { associateList, keepNewLists } from './associating.ts'
+import { associateList, keepNewLists, recordRemoved } from './associating.ts'
 import { makeLists } from './list-creation.ts'
 import { reportIfRenewalDue } from './list-events.ts'
 import { expiryOf, type NewOtpLists, requireCount } from './list-order.ts'
 import { requireListReader, requireListWriter, requireUserInfoReader } from './list-rights.ts'
-import {
-  listNotFound,
-  listTarget,
-  methodNotFound,
-  type OtpList,
-  type OtpListWithCodes,
-} from './otp-list.ts'
+import { listNotFound, methodNotFound, type OtpList, type OtpListWithCodes } from './otp-list.ts'
 import { methodKeyPlace } from './otp-list-method.ts'
 import type { ListConditions, ListPosition } from './otp-list-query-store.ts'
 
@@ -125,18 +119,13 @@ export class OtpListService {
   async delete(caller: Caller, tenantId: string, listId: string, of: OfMethod = {}): Promise<void> {
     requireListWriter(caller, tenantId)
     await this.#storage.transaction(async (stores) => {
-      const { otpLists, journal } = stores
+      const { otpLists } = stores
       const nowMs = this.#clock()
       const list = await otpLists.find(tenantId, listId, nowMs)
       if (list === undefined || !isOf(list, of)) throw listNotFound()
       const removed = await otpLists.remove(tenantId, listId, nowMs)
       if (removed === undefined) throw listNotFound()
-      await journal.append(caller, tenantId, {
-        action: 'otp-list.deleted',
-        target: listTarget(listId),
-        userId: removed.userId,
-        detail: { method: removed.method, status: removed.status, reason: 'REQUESTED' },
-      })
+      await recordRemoved(stores, caller, tenantId, [removed], 'REQUESTED')
       await reportIfRenewalDue(stores, tenantId, removed, nowMs)
     })
   }
