@@ -21,7 +21,6 @@ import { DeviceStore } from './devices/device-store.ts'
 import { EnrolledKeyStore } from './devices/enrolled-key-store.ts'
 import { EnrolmentCodeStore } from './devices/enrolment-code-store.ts'
 import { DirectoryStore } from './directory/directory-store.ts'
-import { DomainError } from './errors.ts'
 import { IdempotencyStore } from './idempotency/idempotency-store.ts'
 import { ChainStore } from './journal/chain-store.ts'
 import { CheckpointStore } from './journal/checkpoint-store.ts'
@@ -43,6 +42,7 @@ import { TokenExportStore } from './otp-tokens/token-export-store.ts'
 import { TokenImportStore } from './otp-tokens/token-import-store.ts'
 import { TokenListStore } from './otp-tokens/token-list-store.ts'
 import { OutboxStore } from './outbox/outbox-store.ts'
+import { asDomainError, ReadingStore } from './reading-store.ts'
 import { PlatformValueStore } from './tenants/platform-value-store.ts'
 import { SigningKeyStore } from './tenants/signing-key-store.ts'
 import { TenantKeyStore } from './tenants/tenant-key-store.ts'
@@ -300,11 +300,6 @@ export class Stores {
     return this.#once(EventStore)
   }
 
-  /** Tells what this transaction did; to be called once it is committed. */
-  tellChanges(observer: ListObserver): void {
-    if (this.#made.has(ListChanges)) this.otpListChanges.tellTo(observer)
-  }
-
   /** A store is made when it is first asked for: most transactions need two or three. */
   #once<S>(
     Store: new (queries: Queries, clock: Clock, nextId: IdSource, commitChain: CommitChain) => S,
@@ -333,7 +328,7 @@ export class Storage {
     this.#clock = clock
     this.#nextId = nextId
     this.#observer = observer
-    this.read = new Stores(new Reader(database.reader), clock, nextId)
+    this.read = new Stores(new ReadingStore(database.reader), clock, nextId)
   }
 
   /**
@@ -351,56 +346,11 @@ export class Storage {
         const stores = new Stores(queries, this.#clock, this.#nextId, this.commitChain)
         return { result: await work(stores), stores }
       }, options)
-      if (this.#observer !== undefined) stores.tellChanges(this.#observer)
+      if (this.#observer !== undefined) stores.otpListChanges.tellTo(this.#observer)
       return result
     } catch (error) {
       throw asDomainError(error)
     }
-  }
-}
-
-/** The database is away or full: the surface's 503. A key that is taken is for the feature to explain. */
-export function asDomainError(error: unknown): unknown {
-  if (error instanceof StorageError && error.failure === 'unavailable') {
-    return new DomainError('unavailable', 'The database is not available.', {
-      cause: error,
-      retryAfterSeconds: 1,
-    })
-  }
-  return error
-}
-
-/** The reader, with its failures in the core's words. */
-class Reader implements Queries {
-  readonly #queries: Queries
-  readonly moment?: () => object
-
-  constructor(queries: Queries) {
-    this.#queries = queries
-    if (queries.moment !== undefined) this.moment = queries.moment.bind(queries)
-  }
-
-  async all<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<R[]> {
-    try {
-      return await this.#queries.all(statement, parameters)
-    } catch (error) {
-      throw asDomainError(error)
-    }
-  }
-
-  async first<P extends object, R>(
-    statement: Statement<P, R>,
-    parameters: P,
-  ): Promise<R | undefined> {
-    try {
-      return await this.#queries.first(statement, parameters)
-    } catch (error) {
-      throw asDomainError(error)
-    }
-  }
-
-  run<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<number> {
-    return this.#queries.run(statement, parameters)
   }
 }
 
