@@ -1,10 +1,13 @@
 import { DerError, DerReader } from '../der/der-reader.ts'
 import { compareBytes, integer, sequence } from '../der/der-writer.ts'
-import { decodeHex } from '../encoding/hex.ts'
 
 const coordinateLength = 32
 /** Order of the group of P-256. */
-const order = decodeHex('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551')
+const order = Uint8Array.from(
+  [
+    0xffffffff, 0x00000000, 0xffffffff, 0xffffffff, 0xbce6faad, 0xa7179e84, 0xf3b9cac2, 0xfc632551,
+  ].flatMap((word) => [word >>> 24, (word >>> 16) & 0xff, (word >>> 8) & 0xff, word & 0xff]),
+)
 
 /**
  * ECDSA-Sig-Value (RFC 3279) as r and s of 32 bytes each. There is one DER form of a pair, so none other is taken.
@@ -20,7 +23,7 @@ export function rawFromDer(signature: Uint8Array): Uint8Array {
     const magnitude = pair.unsigned(coordinateLength)
     raw.set(magnitude, end - magnitude.length)
     const value = raw.subarray(end - coordinateLength, end)
-    if (magnitude.length === 0 || order === undefined || compareBytes(value, order) >= 0) {
+    if (magnitude.length === 0 || compareBytes(value, order) >= 0) {
       throw new DerError('A signature is out of range.')
     }
   }

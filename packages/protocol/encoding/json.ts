@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer'
+import { decodeUtf8 } from './utf8.ts'
 
 /** Why a text is not JSON that everybody reads alike. */
 export type JsonFault =
@@ -37,8 +37,8 @@ const backslash = 0x5c
  */
 export function parseJson(bytes: Uint8Array): unknown {
   if (bytes.length === 0) throw malformed('empty')
-  if (!isUtf8(bytes)) throw malformed('not_utf8')
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')
+  const text = decodeUtf8(bytes)
+  if (text === undefined) throw malformed('not_utf8')
   const memberCount = countMembers(text)
   let value: unknown
   try {

@@ -1,5 +1,6 @@
-import { decodeBase64url } from '../encoding/base64.ts'
+import { decodeBase64url, encodeBase64url } from '../encoding/base64.ts'
 import { parseJson } from '../encoding/json.ts'
+import { encodeUtf8 } from '../encoding/utf8.ts'
 
 /** A P-256 public key (RFC 7518, section 6.2.1). */
 export interface EcPublicJwk {
@@ -345,5 +346,5 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 function encodeText(value: string): string {
-  return Buffer.from(value).toString('base64url')
+  return encodeBase64url(encodeUtf8(value))
 }
