@@ -12,7 +12,7 @@ export default defineConfig({
       {
         test: {
           name: 'protocol',
-          include: ['packages/protocol/**/*.test.ts'],
+          include: ['packages/{protocol,device-sdk}/**/*.test.ts'],
           ...limits,
         },
       },

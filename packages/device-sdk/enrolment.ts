@@ -55,9 +55,7 @@ const userIdPattern = /^[^\s/\\?#%]{1,255}$/
  *
  * @throws DeviceError
  */
-export async function enrolDevice(
-  request: EnrolmentRequest,
-): Promise<{
+export async function enrolDevice(request: EnrolmentRequest): Promise<{
   link: ServerLink
   deviceKey: SigningKey
   state: DeviceState

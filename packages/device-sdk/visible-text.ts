@@ -3,8 +3,7 @@
  * that turn the direction of writing, characters without width, separators of lines that are no line feed, fillers that
  * look like blanks.
  */
-const invisible =
-  /(?!\n)[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu
+const invisible = /(?!\n)[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu
 
 /**
  * A text as it is shown: each character that cannot be seen becomes its number in brackets, such as `⟨U+001B⟩`. Line feeds

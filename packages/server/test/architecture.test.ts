@@ -8,11 +8,12 @@ import {
   importsOf,
   type SourceFile,
   shapeFaults,
+  sharedWithDevices,
 } from './support/architecture.ts'
 import { secretComparisons } from './support/secret-comparisons.ts'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
-const files: readonly SourceFile[] = globSync('packages/{server,protocol}/**/*.ts', {
+const files: readonly SourceFile[] = globSync('packages/{server,protocol,device-sdk}/**/*.ts', {
   cwd: root,
   exclude: (name) => name.includes('node_modules'),
 })
@@ -24,6 +25,9 @@ const chainHashes = /\/journal\/[a-z-]+\.ts: .*\b(hash|prevHash)\b/
 
 /** Comparisons that look like R20 and are none, each with the reason. */
 const harmlessComparisons: Readonly<Record<string, string>> = {
+  'packages/device-sdk/approval-content.ts: told !== hash': 'of bytes that are shown',
+  'packages/device-sdk/enrolment.ts: enrolling?.codeHash === codeHash':
+    'on the device itself, which has the code',
   'packages/server/src/domain/verification/verification-service.ts: pin === lookAgain': 'a symbol',
   'packages/server/src/domain/verification/pin-check.ts: verdict.pin !== target.typed.pin':
     'the same request, read twice',
@@ -42,6 +46,27 @@ describe('the tree', () => {
 
   test('imports go one way', () => {
     expect(files.flatMap(importFaults)).toEqual([])
+  })
+
+  test('what devices run needs nothing of Node, nor does what it imports', () => {
+    const byPath = new Map(files.map((file) => [file.path, file]))
+    const reached = new Set<string>()
+    const visit = (path: string): void => {
+      const file = byPath.get(path)
+      if (file === undefined || reached.has(path)) return
+      reached.add(path)
+      for (const { target, isOurs, isTypeOnly } of importsOf(file)) {
+        if (isOurs && !isTypeOnly) visit(target)
+      }
+    }
+    for (const path of ['packages/device-sdk/device.ts', ...sharedWithDevices]) visit(path)
+    const builtIn = [...reached].flatMap((path) => {
+      const file = byPath.get(path)
+      const imports = file === undefined ? [] : importsOf(file)
+      return imports.filter(({ isOurs }) => !isOurs).map(({ target }) => `${path}: ${target}`)
+    })
+    expect(reached.size).toBeGreaterThan(25)
+    expect(builtIn).toEqual([])
   })
 
   test('no cycle of imports crosses a folder', () => {
@@ -96,6 +121,12 @@ describe('the checks find what they are for', () => {
     [`${src}/plumbing/pipe.ts`, 'export const x = 1'],
     ['packages/protocol/otp/hotp.ts', "import { readFileSync } from 'node:fs'"],
     ['packages/protocol/otp/hotp.ts', "import { x } from '../../server/src/config.ts'"],
+    ['packages/protocol/otp/hotp.ts', "import { x } from '../../device-sdk/device.ts'"],
+    ['packages/device-sdk/login.ts', "import { x } from '../server/src/config.ts'"],
+    ['packages/device-sdk/login.ts', "import { createHash } from 'node:crypto'"],
+    ['packages/device-sdk/login.ts', "import { decodeJwt } from 'jose'"],
+    [`${src}/commands/copy.ts`, "import { x } from '@countersign/device-sdk/device.ts'"],
+    [`${src}/domain/users/user.ts`, "import { x } from '@countersign/device-sdk/device.ts'"],
   ])('%s may not contain: %s', (path, text) => {
     expect(importFaults({ path, text })).toHaveLength(1)
   })
@@ -116,6 +147,9 @@ describe('the checks find what they are for', () => {
     [`${src}/app.ts`, "import { x } from '#storage/database.ts'"],
     [`${src}/commands/copy.ts`, "import { x } from '#storage/database.ts'"],
     ['packages/protocol/otp/hotp.ts', "import { createHmac } from 'node:crypto'"],
+    ['packages/device-sdk/login.ts', "import { x } from '@countersign/protocol/der/der-writer.ts'"],
+    ['packages/device-sdk/storage/file-storage.ts', "import { open } from 'node:fs/promises'"],
+    [`${src}/commands/simulate/phone.ts`, "import { x } from '@countersign/device-sdk/device.ts'"],
   ])('%s may contain: %s', (path, text) => {
     expect(importFaults({ path, text })).toEqual([])
   })

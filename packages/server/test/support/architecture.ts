@@ -16,6 +16,7 @@ export interface Import {
 
 const source = 'packages/server/src/'
 const protocol = 'packages/protocol/'
+const deviceSdk = 'packages/device-sdk/'
 
 /** What a layer may import beside itself; style.md's table. `protocol` lies under all. */
 const allowedLayers: Readonly<Record<string, readonly string[]>> = {
@@ -27,7 +28,11 @@ const allowedLayers: Readonly<Record<string, readonly string[]>> = {
   custody: ['protocol'],
   storage: ['protocol'],
   protocol: [],
+  'device-sdk': ['protocol'],
 }
+
+/** The device side is another program: of the server's, only the simulator and tests know it. */
+const simulator = `${source}commands/simulate/`
 
 /** Modules that only some layers may use; `process` may use all. */
 const confinedModules: readonly { readonly name: RegExp; readonly layers: readonly string[] }[] = [
@@ -42,6 +47,17 @@ const confinedModules: readonly { readonly name: RegExp; readonly layers: readon
 
 /** What the protocol may use of Node: it computes, it does not read, send or wait. */
 const protocolModules = /^(node:(crypto|buffer|util)|[^n]|n(?!ode:))/
+
+/** What browsers run may use nothing of Node; keys in a file are for Node alone. */
+const deviceFiles = `${deviceSdk}storage/file-storage.ts`
+
+/** Protocol that devices run: with all that it imports it must do without Node. */
+export const sharedWithDevices: readonly string[] = [
+  `${protocol}certificate/certificate-request.ts`,
+  `${protocol}certificate/path.ts`,
+  `${protocol}message/device-jws.ts`,
+  `${protocol}message/signed-data.ts`,
+]
 
 /** Functions that make or use private keys. */
 const privateKeyNames = new Set([
@@ -75,6 +91,7 @@ export function isTest(path: string): boolean {
  */
 export function layerOf(path: string): string | undefined {
   if (path.startsWith(protocol)) return 'protocol'
+  if (path.startsWith(deviceSdk)) return 'device-sdk'
   if (!path.startsWith(source)) return undefined
   const [first = '', ...rest] = path.slice(source.length).split('/')
   return rest.length === 0 || first === 'commands' ? 'process' : first
@@ -110,9 +127,9 @@ function resolve(path: string, specifier: string): Pick<Import, 'target' | 'isOu
     return { target: `packages/server/test/${specifier.slice('#test/'.length)}`, isOurs: true }
   }
   if (specifier.startsWith('#')) return { target: source + specifier.slice(1), isOurs: true }
-  const own = '@countersign/protocol/'
-  if (specifier.startsWith(own)) {
-    return { target: protocol + specifier.slice(own.length), isOurs: true }
+  const own = /^@countersign\/(protocol|device-sdk)\//.exec(specifier)
+  if (own !== null) {
+    return { target: `packages/${specifier.slice('@countersign/'.length)}`, isOurs: true }
   }
   return { target: specifier, isOurs: false }
 }
@@ -127,7 +144,7 @@ export function importFaults(file: SourceFile): readonly string[] {
   return importsOf(file).flatMap((imported) => {
     const fault = imported.isOurs
       ? faultOfOurs(file.path, layer, imported.target)
-      : faultOfModule(layer, imported)
+      : faultOfModule(file.path, layer, imported)
     return fault === undefined ? [] : [`${file.path}: ${fault}`]
   })
 }
@@ -136,6 +153,9 @@ function faultOfOurs(path: string, layer: string, target: string): string | unde
   if (isTest(target)) return `imports the test file ${target}`
   const targetLayer = layerOf(target)
   if (targetLayer === undefined) return `imports ${target}, which is outside of all layers`
+  if (targetLayer === 'device-sdk' && layer !== targetLayer && !path.startsWith(simulator)) {
+    return `imports ${target}; only ${simulator} may`
+  }
   if (layer === 'process') return undefined
   if (targetLayer === 'process') return `${layer} imports ${target}, which lies above it`
   if (layer === 'surfaces' && targetLayer === 'surfaces') {
@@ -151,8 +171,12 @@ function surfaceOf(path: string): string | undefined {
   return path.slice(source.length).split('/')[1]
 }
 
-function faultOfModule(layer: string, { target, names }: Import): string | undefined {
+function faultOfModule(path: string, layer: string, { target, names }: Import): string | undefined {
   if (target === '(computed)') return 'imports a module whose name is computed'
+  if (layer === 'device-sdk') {
+    const isForNode = path === deviceFiles && target.startsWith('node:')
+    return isForNode ? undefined : `device-sdk may not use ${target}`
+  }
   if (layer === 'protocol' && !protocolModules.test(target)) return `protocol may not use ${target}`
   const rule = confinedModules.find(({ name }) => name.test(target))
   if (rule && layer !== 'process' && !rule.layers.includes(layer)) {
