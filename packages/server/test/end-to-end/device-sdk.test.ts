@@ -11,7 +11,7 @@ import { toPem } from '@countersign/protocol/certificate/pem.ts'
 import { decodeBase64 } from '@countersign/protocol/encoding/base64.ts'
 import { parseSignedData } from '@countersign/protocol/message/signed-data.ts'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { ApprovalDraft } from '#domain/approvals/approval-service.ts'
+import type { ApprovalDraft } from '#domain/approvals/approval-draft.ts'
 import { testCaller, testPublicUrl } from '../support/core.ts'
 import { createPlatformApi, type PlatformApi } from '../support/platform-api.ts'
 
