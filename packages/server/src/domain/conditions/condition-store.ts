@@ -6,24 +6,27 @@ import type { Condition } from './condition.ts'
 export type ConditionFields = Readonly<Record<string, Fragment>>
 
 const conditionsMax = 64
-const depthMax = 16
+/** `and` within `or` within brackets, 16 times. */
+const depthMax = 34
+const valuesMax = 4_096
 const always = fragment`1 = 1`
 const never = fragment`1 = 0`
 
 /**
  * A condition as SQL of both engines; what was given becomes parameters, never text.
  *
- * @throws DomainError `invalid_request` for an unknown field, and for more than 64 comparisons or 16 levels.
+ * @throws DomainError `invalid_request` for an unknown field, and for more than 64 comparisons or 34 levels.
  */
 export function compileCondition(condition: Condition, fields: ConditionFields): Fragment {
   let left = conditionsMax
   const compile = (one: Condition, depth: number): Fragment => {
-    if (depth > depthMax || left-- <= 0) throw refused('The condition is too large.')
+    if (depth > depthMax) throw refused('The condition is too large.')
     if ('conditions' in one) {
       const parts = one.conditions.map((inner) => compile(inner, depth + 1))
       if (parts.length === 0) return one.op === 'and' ? always : never
       return fragment`(${joined(parts, one.op === 'and' ? fragment` and ` : fragment` or `)})`
     }
+    if (left-- <= 0) throw refused('The condition is too large.')
     const field = Object.hasOwn(fields, one.field) ? fields[one.field] : undefined
     if (field === undefined) throw refused('The condition names an unknown field.')
     return compare(one, field)
@@ -44,8 +47,8 @@ function compare(condition: Comparison, field: Fragment): Fragment {
     case 'in':
     case 'not in': {
       const values = condition.values.map(fold)
-      if (values.length === 0) return condition.op === 'in' ? never : always
-      if (values.length > conditionsMax) throw refused('The condition is too large.')
+      if (values.length === 0) return condition.op === 'in' ? never : fragment`${side} is not null`
+      if (values.length > valuesMax) throw refused('The condition is too large.')
       return condition.op === 'in'
         ? fragment`${side} in (${joined(values)})`
         : fragment`${side} not in (${joined(values)})`

@@ -1,8 +1,16 @@
 import type { Certificate } from '#domain/certificates/certificate.ts'
 import type { Signer } from '#domain/certificates/issuer.ts'
+import { type FilterProperties, parseFilters } from '#domain/filter/filter-parser.ts'
 import type { Schemas } from './contract.gen.ts'
 import type { Endpoint } from './endpoint.ts'
-import { toBase64Certificate, toInstant, toInstantOrNull } from './wire.ts'
+import {
+  filtersOf,
+  pageOf,
+  toBase64Certificate,
+  toInstant,
+  toInstantOrNull,
+  totalCountHeader,
+} from './wire.ts'
 
 /** The signer that the calls of version 1 speak of. */
 const current = 'current'
@@ -46,6 +54,25 @@ export const deleteTenantSigner: Endpoint<'deleteTenantSigner'> = async ({
   return { status: 204 }
 }
 
+const signerProperties: FilterProperties = {
+  name: { field: 'name', kind: 'text' },
+  id: { field: 'id', kind: 'text' },
+  createdAt: { field: 'createdAt', kind: 'instant' },
+  updatedAt: { field: 'updatedAt', kind: 'instant' },
+  generation: { field: 'generation', kind: 'number' },
+  state: { field: 'state', kind: 'text' },
+}
+
+/** Signers, newest first. */
+export const listSigners: Endpoint<'listSigners'> = async ({ core, caller, params, query }) => {
+  const { items, totalCount } = await core.pki.certificateLists.searchSigners(
+    caller,
+    params.tenant,
+    { ...pageOf(query), condition: parseFilters(filtersOf(query), signerProperties) },
+  )
+  return { status: 200, headers: totalCountHeader(totalCount), body: items.map(toSigner) }
+}
+
 /** Makes the next signer: it is ACTIVE, the one before RETIRED. */
 export const createSigner: Endpoint<'createSigner'> = async ({ core, caller, params, body }) => {
   const made = await core.pki.signers.create(caller, params.tenant, { name: body?.name })
@@ -81,6 +108,28 @@ export const renewSigner: Endpoint<'renewSigner'> = async ({ core, caller, param
 export const revokeSigner: Endpoint<'revokeSigner'> = async ({ core, caller, params }) => {
   await core.pki.signers.revoke(caller, params.tenant, params.signerSpec)
   return { status: 204 }
+}
+
+const certificateProperties: FilterProperties = {
+  certRef: { field: 'id', kind: 'text' },
+  status: { field: 'requestStatus', kind: 'text' },
+  user: { field: 'user', kind: 'text' },
+  client: { field: 'device', kind: 'text' },
+  profile: { field: 'profile', kind: 'text' },
+}
+
+/** Certificate requests, newest first. */
+export const listCertificates: Endpoint<'listCertificates'> = async ({
+  core,
+  caller,
+  params,
+  query,
+}) => {
+  const { items, totalCount } = await core.pki.certificateLists.search(caller, params.tenantId, {
+    ...pageOf(query),
+    condition: parseFilters(filtersOf(query), certificateProperties),
+  })
+  return { status: 200, headers: totalCountHeader(totalCount), body: items.map(toCertificateInfo) }
 }
 
 /** One certificate request by its reference, which for signers is their id. */

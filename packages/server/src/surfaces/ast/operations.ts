@@ -10,6 +10,8 @@ import {
   getSigner,
   getSignerChain,
   getTenantSigner,
+  listCertificates,
+  listSigners,
   reissueTenantSigner,
   renewSigner,
   revokeSigner,
@@ -21,12 +23,14 @@ const certificateAuthority = {
   createTenantSigner,
   reissueTenantSigner,
   deleteTenantSigner,
+  listSigners,
   createSigner,
   getSigner,
   deleteSigner,
   getSignerChain,
   renewSigner,
   revokeSigner,
+  listCertificates,
   getCertificateStatus,
 } satisfies BuiltOperations<
   Operations,
@@ -34,12 +38,14 @@ const certificateAuthority = {
   | 'createTenantSigner'
   | 'reissueTenantSigner'
   | 'deleteTenantSigner'
+  | 'listSigners'
   | 'createSigner'
   | 'getSigner'
   | 'deleteSigner'
   | 'getSignerChain'
   | 'renewSigner'
   | 'revokeSigner'
+  | 'listCertificates'
   | 'getCertificateStatus',
   Core,
   Caller

@@ -29,8 +29,17 @@ type PagingQuery =
 /** Which entries a page has, whatever the page is called. */
 export function pageOf(query: PagingQuery): {
   readonly page: number
-  readonly resultsPerPage: number
+  readonly pageSize: number
 } {
   const { page } = query
-  return { page, resultsPerPage: 'pageSize' in query ? query.pageSize : query.page_size }
+  return { page, pageSize: 'pageSize' in query ? query.pageSize : query.page_size }
+}
+
+/** Filters as `parseFilters` takes them, from operations that take one and from those that take several. */
+export function filtersOf({
+  filter = [],
+}: {
+  readonly filter?: string | readonly string[]
+}): readonly string[] {
+  return typeof filter === 'string' ? [filter] : filter
 }
