@@ -212,6 +212,7 @@ export async function createApp(options: AppOptions): Promise<App> {
 
   async function close(): Promise<void> {
     isServing = false
+    core.eventFeed.close()
     await connections.during(() => http.close())
     await Promise.all([housekeeping.stop(), dispatcher.stop()])
     await composed.usage.flush().catch(() => {})
@@ -242,6 +243,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       sealer.start()
       housekeeping.start()
       dispatcher.start()
+      composed.listenToOthers()
       isServing = true
       return publicUrlOf({ ...config, publicUrl: undefined }, port)
     },

@@ -25,6 +25,7 @@ import type { Clock } from '#domain/clock.ts'
 import type { Core } from '#domain/core.ts'
 import { composeDevices } from '#domain/devices/compose-devices.ts'
 import { DeviceWakeups } from '#domain/devices/device-wakeups.ts'
+import { EventFeed } from '#domain/devices/event-feed.ts'
 import { DirectoryService } from '#domain/directory/directory-service.ts'
 import { IdempotencyService } from '#domain/idempotency/idempotency-service.ts'
 import { CheckpointService } from '#domain/journal/checkpoint-service.ts'
@@ -114,7 +115,12 @@ export interface ComposedCore {
   /** Everything that leaves the server, by kind. */
   readonly deliveryKinds: readonly DeliveryKind[]
   readonly cabinets: CabinetParts
+  /** Lets wake-ups of other processes in. */
+  readonly listenToOthers: () => void
 }
+
+/** On PostgreSQL: how long a transaction may take that has made its ids, and how far the clocks of processes may lie apart. */
+const lateCommitMsMax = 15_000
 
 /** Builds every service once, by plain constructors. */
 export function composeCore(parts: CoreParts): ComposedCore {
@@ -165,6 +171,15 @@ export function composeCore(parts: CoreParts): ComposedCore {
     sealer,
     publicUrl,
   })
+  wakeups.relayTo((line) => database.notify(line))
+  const eventFeed = new EventFeed({
+    ...base,
+    gate: devices.deviceGate,
+    waiting: approvals.approvalInbox,
+    wakeups,
+    lateMs: database.engine === 'sqlite' ? 0 : lateCommitMsMax,
+    feedFailed: (error) => observer.backgroundFailed('event streams', error),
+  })
   const tenantPurge = new TenantPurge(base)
   const serviceAccounts = new ServiceAccountService({
     ...base,
@@ -213,6 +228,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     ...cabinets.services,
     ...devices,
     ...approvals,
+    eventFeed,
     checkpoints,
     pki,
     journal: new JournalService({ ...base, checkpoints, sealer }),
@@ -239,5 +255,10 @@ export function composeCore(parts: CoreParts): ComposedCore {
     outbound,
     deliveryKinds: [new WebhookKind({ ...base, settings, outbound }), ...cabinets.deliveryKinds],
     cabinets,
+    listenToOthers: () =>
+      database.listen({
+        received: (line) => wakeups.receive(line),
+        missed: (state) => eventFeed.missed(state),
+      }),
   }
 }

@@ -14,6 +14,7 @@ import type { ServiceAccountService } from './callers/service-account-service.ts
 import type { TrustedIssuerService } from './callers/trusted-issuer-service.ts'
 import type { CertificateParts } from './certificates/certificate-parts.ts'
 import type { DeviceParts } from './devices/compose-devices.ts'
+import type { EventFeed } from './devices/event-feed.ts'
 import type { DirectoryService } from './directory/directory-service.ts'
 import type { IdempotencyService } from './idempotency/idempotency-service.ts'
 import type { CheckpointService } from './journal/checkpoint-service.ts'
@@ -80,6 +81,8 @@ export interface Core extends DeviceParts, ApprovalParts {
   readonly cabinetAudit: CabinetAuditService
   readonly auditSubscriptions: AuditSubscriptionService
   readonly deviceTrust: DeviceTrust
+  /** What devices are told as it happens. */
+  readonly eventFeed: EventFeed
   readonly journal: JournalService
   readonly checkpoints: CheckpointService
   readonly webhooks: WebhookService

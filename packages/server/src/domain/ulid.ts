@@ -65,6 +65,13 @@ export function firstUlidAt(timeMs: number): string {
   return encodeTime(Math.max(0, timeMs)) + '0'.repeat(randomLength)
 }
 
+/** The moment that a ULID names. */
+export function ulidTimeMs(ulid: string): number {
+  let timeMs = 0
+  for (const character of ulid.slice(0, 10)) timeMs = timeMs * 32 + alphabet.indexOf(character)
+  return timeMs
+}
+
 /** The same 128 bits as 32 lower-case hex digits. */
 export function ulidToHex(ulid: string): string {
   let value = 0n

@@ -1,8 +1,12 @@
+import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { FastifyRequest } from 'fastify'
 
-/** What is sent as it is: text, bytes, or a stream of them. */
-export type RawBody = string | Uint8Array | Readable
+/** Writes a body piece by piece, for as long as it likes, behind a head that is sent; ends it, or lets it be cut off. */
+export type BodyWriter = (response: ServerResponse) => void
+
+/** What is sent as it is: text, bytes, a stream of them, or whatever somebody writes. */
+export type RawBody = string | Uint8Array | Readable | BodyWriter
 
 /** One operation of a contract, as `contract.gen.ts` describes it. */
 export interface OperationShape {

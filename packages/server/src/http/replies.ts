@@ -1,16 +1,17 @@
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply } from 'fastify'
 import type { Operation, Response } from './contract.ts'
-import type { AnyReply, Headers } from './handler.ts'
+import type { AnyReply, BodyWriter, Headers } from './handler.ts'
 import { fullContentType, isJson } from './media-type.ts'
 import { toDefinition } from './schema.ts'
 import type { Pruner, PrunerCompiler } from './serialise.ts'
 
-type BodyWriter = (body: unknown) => unknown
+type BodySpeller = (body: unknown) => unknown
 
 /** Sends what an endpoint answered: only what the contract declares for this status leaves the server. */
 export class ReplyWriter {
   readonly #operationId: string
-  readonly #byStatus: ReadonlyMap<PropertyKey, ReadonlyMap<PropertyKey, BodyWriter>>
+  readonly #byStatus: ReadonlyMap<PropertyKey, ReadonlyMap<PropertyKey, BodySpeller>>
   readonly #contentTypes: Headers
 
   /** @param contentTypes how a media type is written in full, where that differs from {@link fullContentType}. */
@@ -36,7 +37,13 @@ export class ReplyWriter {
     const name = String(mediaType)
     reply.header('content-type', this.#contentTypes[name] ?? fullContentType(name))
     if (answer.headers !== undefined) reply.headers(answer.headers)
-    return reply.send(write(answer.body))
+    const body = write(answer.body)
+    if (typeof body !== 'function') return reply.send(body)
+    // From here on the response is the writer's: nothing of the framework waits for its end.
+    reply.hijack()
+    reply.raw.writeHead(reply.statusCode, reply.getHeaders() as OutgoingHttpHeaders)
+    ;(body as BodyWriter)(reply.raw)
+    return reply
   }
 
   #undeclared({ status, contentType }: AnyReply): Error {
@@ -48,7 +55,7 @@ export class ReplyWriter {
 function bodyWriters(
   { contents }: Response,
   pruners: PrunerCompiler,
-): ReadonlyMap<PropertyKey, BodyWriter> {
+): ReadonlyMap<PropertyKey, BodySpeller> {
   return new Map(
     contents.map(({ mediaType, schema }) => {
       if (!isJson(mediaType)) return [mediaType, (body: unknown) => body]
@@ -59,6 +66,6 @@ function bodyWriters(
   )
 }
 
-function firstKey(writers: ReadonlyMap<PropertyKey, BodyWriter>): PropertyKey | undefined {
+function firstKey(writers: ReadonlyMap<PropertyKey, BodySpeller>): PropertyKey | undefined {
   return writers.keys().next().value
 }

@@ -8,11 +8,13 @@ import {
 } from './migrations/list.ts'
 import { asUnavailable, clientConfig, translatePostgres } from './postgres-connection.ts'
 import { type PostgresGroupLimits, PostgresGroupWriter } from './postgres-group.ts'
+import { PostgresNotifier } from './postgres-notifier.ts'
 import { PostgresReader } from './postgres-reader.ts'
 import { PostgresStatistics } from './postgres-statistics.ts'
 import { PostgresWriter, type PostgresWriterLimits } from './postgres-writer.ts'
 import {
   type Database,
+  type NotificationListener,
   type Queries,
   StorageError,
   type StorageObserver,
@@ -38,6 +40,7 @@ export class PostgresDatabase implements Database {
   readonly #writer: PostgresWriter
   readonly #group: PostgresGroupWriter
   readonly #statistics: PostgresStatistics
+  readonly #notifier: PostgresNotifier
   #closed: Promise<void> | undefined
 
   static open(url: string, options: PostgresOptions = {}): PostgresDatabase {
@@ -50,6 +53,7 @@ export class PostgresDatabase implements Database {
     this.#writer = new PostgresWriter(url, observer, limits)
     this.#group = new PostgresGroupWriter(url, observer, (work) => this.#writer.run(work), limits)
     this.#statistics = new PostgresStatistics(url)
+    this.#notifier = new PostgresNotifier(url)
   }
 
   get reader(): Queries {
@@ -85,6 +89,14 @@ export class PostgresDatabase implements Database {
     return this.#writer.check()
   }
 
+  notify(line: string): void {
+    this.#notifier.notify(line)
+  }
+
+  listen(listener: NotificationListener): void {
+    this.#notifier.listen(listener)
+  }
+
   queueDepth(): number {
     return this.#writer.depth + this.#group.depth
   }
@@ -95,6 +107,7 @@ export class PostgresDatabase implements Database {
   }
 
   async #close(): Promise<void> {
+    await this.#notifier.close()
     await this.#statistics.close()
     await this.#group.close()
     await this.#writer.close()

@@ -60,6 +60,13 @@ export interface TransactionOptions {
   readonly grouped?: boolean
 }
 
+/** Hears what other processes of a database say. */
+export interface NotificationListener {
+  received(line: string): void
+  /** Lines may be lost from now on; `isOver`: may have been lost until now. */
+  missed(state: { isOver: boolean }): void
+}
+
 /** A database of either engine. */
 export interface Database {
   readonly engine: 'sqlite' | 'postgres'
@@ -77,6 +84,15 @@ export interface Database {
   migrate(): Promise<void>
   /** @throws StorageError when the database does not answer. */
   check(): Promise<void>
+  /**
+   * Says something to the processes that `listen` on the same database, this one excepted: soon, and if nothing goes wrong.
+   * On SQLite there are no others.
+   *
+   * @param line without line breaks, at most 1,000 characters.
+   */
+  notify(line: string): void
+  /** Hears the others from now on, until the database is closed. */
+  listen(listener: NotificationListener): void
   /** Transactions waiting for the writer. */
   queueDepth(): number
   close(): Promise<void>

@@ -179,6 +179,11 @@ export class SqliteDatabase implements Database {
     }
   }
 
+  /** One process has the file: there is nobody to tell. */
+  notify(): void {}
+
+  listen(): void {}
+
   queueDepth(): number {
     return this.#writer.depth
   }

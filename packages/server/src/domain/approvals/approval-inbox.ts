@@ -57,6 +57,11 @@ export class ApprovalInbox {
     return listWaiting(read, { device, userId: requireUser(session), nowMs: this.#clock() })
   }
 
+  /** True for whatever the session's user was ever asked, until it is erased. */
+  async isKnown({ tenantId, userId }: DeviceSession, id: string): Promise<boolean> {
+    return (await this.#storage.read.approvals.find(tenantId, id))?.userId === userId
+  }
+
   /**
    * Fetches an approval. The first device that does so starts the time for the decision; the bytes that a device is shown
    * are frozen, and later calls give the same.

@@ -11,7 +11,7 @@ export interface DeviceEvent {
   readonly createdAtMs: number
 }
 
-interface EventPlace {
+export interface EventPlace {
   readonly tenantId: string
   readonly deviceId: string
 }
@@ -47,6 +47,15 @@ const listAfter = statement((db, p: EventPlace & { afterId: string; limit: numbe
     .where('id', '>', p.afterId)
     .orderBy('id')
     .limit(p.limit),
+)
+
+const find = statement((db, p: EventPlace & { id: string }) =>
+  db
+    .selectFrom('device_event')
+    .select('id')
+    .where('tenant_id', '=', p.tenantId)
+    .where('device_id', '=', p.deviceId)
+    .where('id', '=', p.id),
 )
 
 const removeBefore = statement((db, p: { tenantId: string; beforeMs: number; limit: number }) =>
@@ -95,6 +104,10 @@ export class DeviceEventStore {
       data: JSON.parse(row.data) as DeviceEvent['data'],
       createdAtMs: row.created_at,
     }))
+  }
+
+  async exists(place: EventPlace, id: string): Promise<boolean> {
+    return (await this.#queries.first(find, { ...place, id })) !== undefined
   }
 
   /** @returns how many went. */

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
 import type { Factor } from './device.ts'
 import { DeviceRefusal } from './device-refusal.ts'
-import type { Session } from './device-session-store.ts'
+import type { Session, Standing } from './device-session-store.ts'
 import type { ServerNonces } from './server-nonces.ts'
 import { readSelfSigned, replayMemoryMs, requireCloseTime } from './signed-by-device.ts'
 
@@ -74,19 +74,26 @@ export class DeviceGate {
     return sessionOf(session, origin)
   }
 
-  /** Looks again at a session that lasts, such as an event stream. @throws DeviceRefusal as {@link enter}, proof aside. */
-  async lookAgain(accessToken: string): Promise<void> {
-    requireStanding(await this.#findSession(accessToken, 0))
+  /**
+   * Looks again at a session that outlives its access token, such as an event stream; the row of the token may be gone.
+   *
+   * @throws DeviceRefusal as {@link enter}, time and proof aside.
+   */
+  async lookAgain(session: DeviceSession): Promise<void> {
+    const { tenantId, deviceId, userId, sessionEpoch, linkEpoch } = session
+    const of = { tenantId, deviceId, userId }
+    const standing = await this.#storage.read.deviceSessions.findStanding(of)
+    if (standing === undefined) throw tokenInvalid()
+    const looked = { ...standing, userId, sessionEpoch, linkEpoch }
+    if (!isCurrent(looked)) throw tokenInvalid()
+    requireStanding(looked)
   }
 
   async #findSession(accessToken: string | undefined, nowMs: number): Promise<Session> {
     if (accessToken === undefined || accessToken.length > accessTokenLengthMax) throw tokenInvalid()
     const session = await this.#storage.read.deviceSessions.find(sha256Hex(accessToken))
     if (session === undefined || session.expiresAtMs <= nowMs) throw tokenInvalid()
-    const isCurrent =
-      session.deviceStatus === 'ACTIVE' &&
-      (session.sessionEpoch === session.currentSessionEpoch || session.lockState === 'LOCKED')
-    if (!isCurrent) throw tokenInvalid()
+    if (!isCurrent(session)) throw tokenInvalid()
     return session
   }
 
@@ -120,8 +127,18 @@ export class DeviceGate {
   }
 }
 
+type Looked = Standing & Pick<Session, 'userId' | 'sessionEpoch' | 'linkEpoch'>
+
+/** A locked device is told so, not that its token is void. */
+function isCurrent(session: Looked): boolean {
+  return (
+    session.deviceStatus === 'ACTIVE' &&
+    (session.sessionEpoch === session.currentSessionEpoch || session.lockState === 'LOCKED')
+  )
+}
+
 /** @throws DeviceRefusal */
-function requireStanding(session: Session): void {
+function requireStanding(session: Looked): void {
   if (session.tenantStatus !== 'ACTIVE') throw new DeviceRefusal('tenant_disabled')
   if (session.lockState === 'LOCKED') throw deviceLocked(session.lockReason)
   if (session.userId === null) return

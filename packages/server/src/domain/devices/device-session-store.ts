@@ -20,19 +20,23 @@ export interface NewSession {
   readonly expiresAtMs: number
 }
 
-/** All that decides about a presented access token, read in one go. */
-export interface Session extends NewSession {
-  readonly keyThumbprint: string
-  readonly publicKey: EcPublicJwk
+/** How a device, its link and its user stand now. */
+export interface Standing {
   readonly deviceStatus: string
   readonly lockState: string
   readonly lockReason: string | null
   readonly currentSessionEpoch: number
   readonly tenantStatus: string
-  readonly settingsVersion: number
   /** Null: the user is not linked any more, or the token has no user. */
   readonly currentLinkEpoch: number | null
   readonly userStatus: string | null
+}
+
+/** All that decides about a presented access token, read in one go. */
+export interface Session extends NewSession, Standing {
+  readonly keyThumbprint: string
+  readonly publicKey: EcPublicJwk
+  readonly settingsVersion: number
 }
 
 interface Proof {
@@ -91,6 +95,33 @@ const find = statement((db, p: { tokenHash: string }) =>
       'user.status as user_status',
     ])
     .where('token.token_hash', '=', p.tokenHash),
+)
+
+const findStanding = statement((db, p: { tenantId: string; deviceId: string; userId: string }) =>
+  db
+    .selectFrom('device')
+    .innerJoin('tenant', 'tenant.tenant_id', 'device.tenant_id')
+    .leftJoin('device_link as link', (join) =>
+      join
+        .onRef('link.tenant_id', '=', 'device.tenant_id')
+        .onRef('link.device_id', '=', 'device.id')
+        .on('link.user_id', '=', p.userId)
+        .on('link.ended_at', 'is', null),
+    )
+    .leftJoin('app_user as user', (join) =>
+      join.onRef('user.tenant_id', '=', 'link.tenant_id').onRef('user.id', '=', 'link.user_id'),
+    )
+    .select([
+      'device.status as device_status',
+      'device.lock_state',
+      'device.lock_reason',
+      'device.session_epoch as current_session_epoch',
+      'tenant.status as tenant_status',
+      'link.epoch as current_link_epoch',
+      'user.status as user_status',
+    ])
+    .where('device.tenant_id', '=', p.tenantId)
+    .where('device.id', '=', p.deviceId),
 )
 
 const remember = statement((db, p: Proof) =>
@@ -174,6 +205,26 @@ export class DeviceSessionStore {
         currentSessionEpoch: row.current_session_epoch,
         tenantStatus: row.tenant_status,
         settingsVersion: row.settings_version,
+        currentLinkEpoch: row.current_link_epoch,
+        userStatus: row.user_status,
+      }
+    )
+  }
+
+  /** For a session that outlives its token, such as an event stream. */
+  async findStanding(of: {
+    tenantId: string
+    deviceId: string
+    userId: string | null
+  }): Promise<Standing | undefined> {
+    const row = await this.#queries.first(findStanding, { ...of, userId: of.userId ?? '' })
+    return (
+      row && {
+        deviceStatus: row.device_status,
+        lockState: row.lock_state,
+        lockReason: row.lock_reason,
+        currentSessionEpoch: row.current_session_epoch,
+        tenantStatus: row.tenant_status,
         currentLinkEpoch: row.current_link_epoch,
         userStatus: row.user_status,
       }

@@ -2,6 +2,7 @@ import * as approvals from './approvals.ts'
 import * as certificates from './certificates.ts'
 import * as device from './device.ts'
 import * as enrolment from './enrolment.ts'
+import * as events from './events.ts'
 import * as token from './token.ts'
 
 const { readTrust: _readTrust, ...certificateEndpoints } = certificates
@@ -12,5 +13,6 @@ export const operations = {
   ...enrolment,
   ...device,
   ...certificateEndpoints,
+  ...events,
   ...approvals,
 }

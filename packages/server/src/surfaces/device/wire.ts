@@ -1,5 +1,6 @@
 import type { LinkedDevice } from '#domain/devices/device.ts'
 import { type DeviceLink, factorsOf } from '#domain/devices/device.ts'
+import type { DeviceEvent } from '#domain/devices/device-event-store.ts'
 import type { Schemas } from './contract.gen.ts'
 
 /** Milliseconds since the epoch as the contract's `Instant`. */
@@ -45,4 +46,9 @@ function toApp({ app }: LinkedDevice): Schemas['AppFacts'] {
     ...(integrity === undefined ? {} : { integrity }),
     ...(risks === undefined ? {} : { risks }),
   }
+}
+
+/** In the contract's order of members: streams and polls write the same text. */
+export function toEvent({ id, type, createdAtMs, data }: DeviceEvent): Schemas['Event'] {
+  return { id, type, createdAt: instant(createdAtMs), data } as Schemas['Event']
 }
