@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { ApprovalDraft } from '#domain/approvals/approval-service.ts'
+import type { ApprovalDraft } from '#domain/approvals/approval-draft.ts'
 import { engines, type TestEngine, testCaller, testMasterKeyBytes } from '#test/support/core.ts'
 import { openTestStream, type StreamOptions, type TestStream } from '#test/support/event-stream.ts'
 import { createPlatformApi, type PlatformApi } from '#test/support/platform-api.ts'
