@@ -57,6 +57,7 @@ import { createIdSource, type IdSource } from '#domain/ulid.ts'
 import { UserDomainService } from '#domain/users/user-domain-service.ts'
 import { UserIdentifierService } from '#domain/users/user-identifier-service.ts'
 import { UserLockService } from '#domain/users/user-lock-service.ts'
+import { UserSchemeService } from '#domain/users/user-scheme-service.ts'
 import { UserService } from '#domain/users/user-service.ts'
 import { ListVerificationService } from '#domain/verification/list-verification-service.ts'
 import { ResyncService } from '#domain/verification/resync-service.ts'
@@ -161,10 +162,12 @@ export function composeCore(parts: CoreParts): ComposedCore {
     observer: { issuanceFailed: (error) => observer.backgroundFailed('issuance', error) },
   })
   const wakeups = new DeviceWakeups()
-  const devices = composeDevices({ ...base, settings, pki, wakeups, publicUrl })
+  const userSchemes = new UserSchemeService({ ...base, settings })
+  const devices = composeDevices({ ...base, settings, userSchemes, pki, wakeups, publicUrl })
   const approvals = composeApprovals({
     ...base,
     settings,
+    userSchemes,
     pki,
     devices,
     wakeups,

@@ -4,7 +4,6 @@ import {
   StorageError,
   type TransactionOptions,
 } from '#storage/queries.ts'
-import type { Statement } from '#storage/statement.ts'
 import { ApprovalStore } from './approvals/approval-store.ts'
 import { CabinetStores } from './cabinets/cabinets-store.ts'
 import { AccountTokenStore } from './callers/account-token-store.ts'
@@ -16,6 +15,7 @@ import type { Clock } from './clock.ts'
 import { DeviceEventStore } from './devices/device-event-store.ts'
 import { DeviceLinkStore } from './devices/device-link-store.ts'
 import { DevicePinStore } from './devices/device-pin-store.ts'
+import { DeviceSearchStore } from './devices/device-search-store.ts'
 import { DeviceSessionStore } from './devices/device-session-store.ts'
 import { DeviceStore } from './devices/device-store.ts'
 import { EnrolledKeyStore } from './devices/enrolled-key-store.ts'
@@ -146,6 +146,10 @@ export class Stores {
 
   get deviceLinks(): DeviceLinkStore {
     return this.#once(DeviceLinkStore)
+  }
+
+  get deviceSearch(): DeviceSearchStore {
+    return this.#once(DeviceSearchStore)
   }
 
   get devicePins(): DevicePinStore {

@@ -54,9 +54,13 @@ export function visibleApproval(
 ): Approval {
   const seesAll = seesAllApprovals(caller) || (also !== undefined && caller.has(also))
   if (approval === undefined || !(seesAll || approval.createdBy === caller.id)) {
-    throw new DomainError('approval_not_found', 'No such approval.')
+    throw approvalNotFound()
   }
   return approval
+}
+
+export function approvalNotFound(): DomainError {
+  return new DomainError('approval_not_found', 'No such approval.')
 }
 
 /** @returns false for a caller that reaches only what it made itself. */

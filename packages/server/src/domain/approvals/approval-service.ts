@@ -17,6 +17,15 @@ import {
 } from './approval-rights.ts'
 import type { ApprovalFilter } from './approval-store.ts'
 
+const cancelledAtOnce = 100
+const cancellation = {
+  status: 'CANCELLED',
+  deviceId: null,
+  factor: null,
+  failureReason: 'CANCELLED',
+  failureMessage: null,
+} as const
+
 /** Approvals, as backends ask for them. */
 export class ApprovalService {
   readonly #storage: Storage
@@ -116,24 +125,45 @@ export class ApprovalService {
   /**
    * Takes the question back. One that is CANCELLED already stays so.
    *
+   * @param options.onlyOpen refuses a second cancellation too.
    * @throws DomainError `forbidden`, `tenant_not_found`, `approval_not_found`; `approval_final`.
    */
-  async cancel(caller: Caller, tenantId: string, id: string): Promise<Approval> {
+  async cancel(
+    caller: Caller,
+    tenantId: string,
+    id: string,
+    { onlyOpen = false }: { readonly onlyOpen?: boolean } = {},
+  ): Promise<Approval> {
     requireApprovalWriter(caller, tenantId)
     const { read } = this.#storage
     await read.tenants.requireFor(caller, tenantId)
     const approval = this.#visible(caller, await read.approvals.find(tenantId, id))
-    const ended = await this.#ending.end(caller, approval, {
-      status: 'CANCELLED',
-      deviceId: null,
-      factor: null,
-      failureReason: 'CANCELLED',
-      failureMessage: null,
-    })
+    const ended = await this.#ending.end(caller, approval, cancellation)
     if (ended !== undefined) return ended
     const now = this.#visible(caller, await read.approvals.find(tenantId, id))
-    if (now.status === 'CANCELLED') return now
+    if (now.status === 'CANCELLED' && !onlyOpen) return now
     throw new DomainError('approval_final', `The approval is ${now.status}.`)
+  }
+
+  /**
+   * Takes back every question that waits for a user and that the caller may see.
+   *
+   * @throws DomainError `forbidden`, `tenant_not_found`.
+   */
+  async cancelAllOf(caller: Caller, tenantId: string, userId: string): Promise<void> {
+    requireApprovalWriter(caller, tenantId)
+    const { read } = this.#storage
+    await read.tenants.requireFor(caller, tenantId)
+    for (let afterId = ''; ; ) {
+      const after = { tenantId, userId, afterId }
+      const open = await read.approvals.open.listOfUser(after, cancelledAtOnce)
+      for (const approval of open) {
+        const isTheirs = seesAllApprovals(caller) || approval.createdBy === caller.id
+        if (isTheirs) await this.#ending.end(caller, approval, cancellation)
+      }
+      afterId = open.at(-1)?.id ?? ''
+      if (open.length < cancelledAtOnce) return
+    }
   }
 
   #visible(caller: Caller, approval: Approval | undefined): Approval {

@@ -6,6 +6,7 @@ import type { Approval, ApprovalKind, ApprovalStatus, FailureReason } from './ap
 import { ApprovalDeliveryStore } from './approval-delivery-store.ts'
 import { asApproval, asRow } from './approval-row-store.ts'
 import { EvidenceStore } from './evidence-store.ts'
+import { OpenApprovalStore } from './open-approval-store.ts'
 
 /** Conditions on a list; all of them together. */
 export interface ApprovalFilter {
@@ -258,12 +259,14 @@ const eraseDeliveries = statement((db, p: Key) =>
 export class ApprovalStore {
   readonly deliveries: ApprovalDeliveryStore
   readonly evidence: EvidenceStore
+  readonly open: OpenApprovalStore
   readonly #queries: Queries
 
   constructor(queries: Queries) {
     this.#queries = queries
     this.deliveries = new ApprovalDeliveryStore(queries)
     this.evidence = new EvidenceStore(queries)
+    this.open = new OpenApprovalStore(queries)
   }
 
   /** Its reference must have been taken before. */

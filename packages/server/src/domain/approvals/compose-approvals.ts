@@ -7,6 +7,7 @@ import type { Sealer } from '../journal/sealer.ts'
 import type { Storage } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
+import type { UserSchemeService } from '../users/user-scheme-service.ts'
 import { ApprovalEnding } from './approval-ending.ts'
 import { ApprovalInbox } from './approval-inbox.ts'
 import { ApprovalOpening } from './approval-opening.ts'
@@ -16,6 +17,7 @@ import { DecisionService } from './decision-service.ts'
 import { EvidenceService } from './evidence-service.ts'
 import { SignatureJudge } from './signature-judge.ts'
 import { SpontaneousService } from './spontaneous-service.ts'
+import { TmsService } from './tms-service.ts'
 
 /** Everything of approvals. */
 export interface ApprovalParts {
@@ -26,6 +28,8 @@ export interface ApprovalParts {
   readonly spontaneous: SpontaneousService
   readonly customerJwts: CustomerJwts
   readonly evidence: EvidenceService
+  /** As AST callers deal with them. */
+  readonly tms: TmsService
 }
 
 /** Builds what approvals need by plain constructors. */
@@ -35,6 +39,7 @@ export function composeApprovals(dependencies: {
   nextId: IdSource
   randomness: Randomness
   settings: SettingsService
+  userSchemes: UserSchemeService
   pki: CertificateParts
   devices: DeviceParts
   wakeups: DeviceWakeups
@@ -56,8 +61,10 @@ export function composeApprovals(dependencies: {
     nonces: devices.serverNonces,
     issuer: devices.deviceIssuer,
   }
+  const approvals = new ApprovalService({ ...base, opening: new ApprovalOpening(dependencies) })
   return {
-    approvals: new ApprovalService({ ...base, opening: new ApprovalOpening(dependencies) }),
+    approvals,
+    tms: new TmsService({ ...base, approvals }),
     approvalInbox: inbox,
     approvalEnding: ending,
     decisions: new DecisionService(base),

@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
+import type { UserSchemeService } from '../users/user-scheme-service.ts'
 import { DeviceEnding } from './device-ending.ts'
 import { DeviceEnrolmentService } from './device-enrolment-service.ts'
 import { DeviceGate } from './device-gate.ts'
@@ -16,6 +17,7 @@ import { FactorCheck } from './factor-check.ts'
 import { LoginService } from './login-service.ts'
 import { OwnDeviceService } from './own-device-service.ts'
 import { ServerNonces } from './server-nonces.ts'
+import { UserDeviceService } from './user-device-service.ts'
 
 /** Everything of devices. */
 export interface DeviceParts {
@@ -30,6 +32,8 @@ export interface DeviceParts {
   readonly devices: DeviceService
   readonly ownDevice: OwnDeviceService
   readonly deviceEnding: DeviceEnding
+  /** As AST callers deal with them. */
+  readonly userDevices: UserDeviceService
   readonly deviceWakeups: DeviceWakeups
 }
 
@@ -42,6 +46,7 @@ export function composeDevices(dependencies: {
   nextId: IdSource
   randomness: Randomness
   settings: SettingsService
+  userSchemes: UserSchemeService
   pki: CertificateParts
   wakeups: DeviceWakeups
   publicUrl: () => string
@@ -52,6 +57,7 @@ export function composeDevices(dependencies: {
   const factors = new FactorCheck(dependencies)
   const ending = new DeviceEnding({ ...dependencies, certificates: pki.certificates })
   const base = { ...dependencies, issuer, nonces, factors, ending }
+  const devices = new DeviceService(base)
   return {
     deviceIssuer: issuer,
     serverNonces: nonces,
@@ -60,9 +66,10 @@ export function composeDevices(dependencies: {
     deviceLogins: new LoginService(base),
     enrolmentCodes: new EnrolmentCodeService({ ...base, anchors: pki.roots }),
     deviceEnrolments: new DeviceEnrolmentService({ ...base, authority: pki.signers }),
-    devices: new DeviceService(base),
+    devices,
     ownDevice: new OwnDeviceService(base),
     deviceEnding: ending,
+    userDevices: new UserDeviceService({ ...base, devices }),
     deviceWakeups: dependencies.wakeups,
   }
 }

@@ -49,16 +49,26 @@ export class DeviceEnding {
   /**
    * Ends all links and sessions, revokes certificates, drops what is the device's. Its key is never enrolled again.
    *
-   * @throws DomainError `device_not_found`.
+   * @throws DomainError `device_not_found`; `in_use` for one that may go only without links, and has some.
    */
   async removeDevice(
     stores: Stores,
     caller: Caller,
-    { tenantId, deviceId, reason }: { tenantId: string; deviceId: string; reason?: 'USER_DELETED' },
+    removal: {
+      tenantId: string
+      deviceId: string
+      reason?: 'USER_DELETED'
+      onlyUnlinked?: boolean
+    },
   ): Promise<void> {
+    const { tenantId, deviceId, reason, onlyUnlinked = false } = removal
     const nowMs = this.#clock()
     const device = await getDevice(stores, tenantId, deviceId)
     if (!(await stores.devices.remove(tenantId, deviceId, nowMs))) throw deviceNotFound()
+    // After the removal: whoever links a user holds the device, so from here on its links stand still.
+    if (onlyUnlinked && (await stores.deviceLinks.listOfDevice(tenantId, deviceId, 1)).length > 0) {
+      throw new DomainError('in_use', 'Users are linked to the device.')
+    }
     await stores.deviceLinks.endOfDevice(tenantId, deviceId, nowMs)
     await this.#certificates.revokeOfDevice(stores, caller, { tenantId, deviceId })
     await this.tell(stores, { tenantId, deviceId }, 'client.disconnect', { reason: 'deleted' })

@@ -158,7 +158,7 @@ export class DeviceEnrolmentService {
       requireCloseTime(keys.claims.iat, this.#clock())
       const checked = { code: found, keys, caller }
       const factor = await this.#checkFactor(checked, deviceId, request)
-      return this.#linkTo(checked, { deviceId, factor })
+      return this.#linkTo(checked, { session, factor })
     })
   }
 
@@ -262,12 +262,17 @@ export class DeviceEnrolmentService {
 
   async #linkTo(
     checked: CheckedCode,
-    { deviceId, factor }: { readonly deviceId: string; readonly factor: CheckedFactor },
+    { session, factor }: { readonly session: DeviceSession; readonly factor: CheckedFactor },
   ): Promise<EnrolledDevice> {
     const { code, keys, caller } = checked
     const { tenantId } = code
+    const { deviceId, sessionEpoch } = session
     return this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()
+      // Nobody deletes the device between a look at its links and the new one.
+      if (!(await stores.devices.holdSession({ tenantId, id: deviceId, sessionEpoch, nowMs }))) {
+        throw new DeviceRefusal('token_invalid')
+      }
       const userId = await this.#claim(stores, checked, { deviceId, factor, nowMs })
       const key = { tenantId, deviceId, userId }
       const isRenewal = (await stores.deviceLinks.find(key)) !== undefined

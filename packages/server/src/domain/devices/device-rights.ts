@@ -12,3 +12,14 @@ export function requireOneOf(caller: Caller, tenantId: string, scopes: readonly 
   if (held === undefined) throw new DomainError('forbidden', 'The credential lacks the scope.')
   caller.requireIn(tenantId, held)
 }
+
+/**
+ * AST has a right of its own to read devices; one that was granted for another door does not count there.
+ *
+ * @throws DomainError `forbidden`; `tenant_not_found`.
+ */
+export function requireDeviceReader(caller: Caller, tenantId: string): void {
+  const scopes: readonly Scope[] =
+    caller.surface === 'ast' ? ['ast:read'] : ['tenant:read', 'verify', 'keyless:backend']
+  requireOneOf(caller, tenantId, scopes)
+}

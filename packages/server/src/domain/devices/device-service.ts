@@ -5,10 +5,12 @@ import { decodeCursor, type Page, type PageRequest, pageOf } from '../paging.ts'
 import type { Storage, Stores } from '../storage.ts'
 import { type Device, type DeviceLink, deviceTarget, type LinkedDevice } from './device.ts'
 import { type DeviceEnding, deviceNotFound, getDevice } from './device-ending.ts'
-import { requireOneOf } from './device-rights.ts'
+import { requireDeviceReader } from './device-rights.ts'
 import type { DeviceFilter } from './device-store.ts'
 import { deviceView } from './device-view.ts'
 import type { DeviceWakeups } from './device-wakeups.ts'
+
+const lockReasonLengthMax = 255
 
 /** Devices, as administrators and relying parties see them. */
 export class DeviceService {
@@ -31,7 +33,7 @@ export class DeviceService {
 
   /** @throws DomainError `forbidden`, `tenant_not_found`, `device_not_found`. */
   async get(caller: Caller, tenantId: string, id: string): Promise<LinkedDevice> {
-    requireOneOf(caller, tenantId, ['tenant:read', 'verify', 'keyless:backend'])
+    requireDeviceReader(caller, tenantId)
     await this.#storage.read.tenants.requireFor(caller, tenantId)
     return getDevice(this.#storage.read, tenantId, id)
   }
@@ -74,13 +76,15 @@ export class DeviceService {
    * locked, with the new reason.
    *
    * @param reason at most 255 characters; told to the device.
-   * @throws DomainError `forbidden`, `tenant_not_found`, `device_not_found`.
+   * @throws DomainError `forbidden`, `tenant_not_found`, `device_not_found`; `invalid_request` for a longer reason.
    */
   async lock(
     caller: Caller,
     tenantId: string,
     { id, reason }: { id: string; reason: string | null },
   ): Promise<LinkedDevice> {
+    requireDeviceWriter(caller, tenantId)
+    if ((reason ?? '').length > lockReasonLengthMax) throw reasonTooLong()
     return this.#change(caller, tenantId, id, async (stores, nowMs) => {
       if (!(await stores.devices.lock(tenantId, id, reason, nowMs))) throw deviceNotFound()
       await stores.deviceLinks.forgetVerificationOfDevice(tenantId, id)
@@ -125,6 +129,24 @@ export class DeviceService {
     await this.#storage.transaction(async (stores) => {
       await stores.tenants.requireFor(caller, tenantId)
       await this.#ending.removeDevice(stores, caller, { tenantId, deviceId: id })
+    })
+    this.#wakeups.wake(tenantId, [id])
+  }
+
+  /**
+   * The same for a device that nobody is linked to any more.
+   *
+   * @throws DomainError `in_use` while a link stands; `forbidden`, `tenant_not_found`, `device_not_found`.
+   */
+  async deleteUnlinked(caller: Caller, tenantId: string, id: string): Promise<void> {
+    requireDeviceWriter(caller, tenantId)
+    await this.#storage.transaction(async (stores) => {
+      await stores.tenants.requireFor(caller, tenantId)
+      await this.#ending.removeDevice(stores, caller, {
+        tenantId,
+        deviceId: id,
+        onlyUnlinked: true,
+      })
     })
     this.#wakeups.wake(tenantId, [id])
   }
@@ -215,4 +237,11 @@ export async function withLinks(
     links.get(link.deviceId)?.push(link)
   }
   return devices.map((device) => ({ ...device, links: links.get(device.id) ?? [] }))
+}
+
+function reasonTooLong(): DomainError {
+  const message = `must not be longer than ${lockReasonLengthMax} characters`
+  return new DomainError('invalid_request', 'The device cannot be locked like this.', {
+    faults: [{ pointer: '/reason', code: 'out_of_range', message }],
+  })
 }
