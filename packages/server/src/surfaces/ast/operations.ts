@@ -16,7 +16,25 @@ import {
   renewSigner,
   revokeSigner,
 } from './certificate-authority.ts'
+import {
+  deleteAstClient,
+  deleteUserData,
+  disconnectUserClients,
+  getAstClient,
+  getLinkedUsersByAstClientId,
+  lockClient,
+  unlinkUser,
+  unlinkUserClients,
+  unlockClient,
+} from './client-management.ts'
 import type { Operations } from './contract.gen.ts'
+import {
+  cancelTms,
+  getTmsResult,
+  getTmsStatus,
+  sendDisplayMessage,
+  startTms,
+} from './message-sign.ts'
 
 const certificateAuthority = {
   getTenantSigner,
@@ -51,5 +69,43 @@ const certificateAuthority = {
   Caller
 >
 
+const clientManagement = {
+  getLinkedUsersByAstClientId,
+  lockClient,
+  unlockClient,
+  unlinkUser,
+  getAstClient,
+  deleteAstClient,
+  deleteUserData,
+  disconnectUserClients,
+  unlinkUserClients,
+} satisfies BuiltOperations<
+  Operations,
+  | 'getLinkedUsersByAstClientId'
+  | 'lockClient'
+  | 'unlockClient'
+  | 'unlinkUser'
+  | 'getAstClient'
+  | 'deleteAstClient'
+  | 'deleteUserData'
+  | 'disconnectUserClients'
+  | 'unlinkUserClients',
+  Core,
+  Caller
+>
+
+const messageSign = {
+  startTms,
+  cancelTms,
+  getTmsStatus,
+  getTmsResult,
+  sendDisplayMessage,
+} satisfies BuiltOperations<
+  Operations,
+  'startTms' | 'cancelTms' | 'getTmsStatus' | 'getTmsResult' | 'sendDisplayMessage',
+  Core,
+  Caller
+>
+
 /** What is built, a group for each tag. */
-export const operations = { ...certificateAuthority }
+export const operations = { ...certificateAuthority, ...clientManagement, ...messageSign }
