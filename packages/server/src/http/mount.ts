@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Operation } from './contract.ts'
+import type { Method, Operation } from './contract.ts'
 import { type Admission, Endpoint } from './endpoint.ts'
 import { sendFailure, toFailure } from './failing.ts'
 import { type HttpFault, RequestRefused } from './failure.ts'
@@ -66,7 +66,9 @@ export function mountContract<Core, Caller>(
     for (const [path, atPath] of groupByPath(built)) {
       for (const operation of atPath) {
         const endpoint = new Endpoint(operation, options, compiler, pruners)
-        for (const url of urlsOf(path, operation, options)) routeOperation(scope, url, endpoint)
+        for (const url of urlsOf(path, operation, options)) {
+          routeOperation(scope, url, endpoint, options.otherMethods?.[operation.id] ?? [])
+        }
       }
       routeOtherMethods(scope, path, atPath, options)
     }
@@ -105,10 +107,11 @@ function routeOperation<Core, Caller>(
   scope: FastifyInstance,
   url: string,
   endpoint: Endpoint<Core, Caller>,
+  otherMethods: readonly Method[],
 ): void {
   const { operation } = endpoint
   scope.route({
-    method: operation.method,
+    method: [operation.method, ...otherMethods],
     url,
     bodyLimit: endpoint.bytesMax,
     config: { surface: endpoint.surface, operationId: operation.id },
@@ -129,7 +132,10 @@ function routeOtherMethods<Core, Caller>(
 ): void {
   const [first] = operations
   if (first === undefined) return
-  const allow = allowedMethods(operations)
+  const allow = [
+    ...allowedMethods(operations),
+    ...operations.flatMap(({ id }) => options.otherMethods?.[id] ?? []),
+  ]
   for (const basePath of basePathsOf(first, options)) {
     scope.territories.addPath({ pattern: pathPattern(basePath, path), allow })
   }

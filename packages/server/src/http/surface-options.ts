@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import type { Contract, Operation } from './contract.ts'
+import type { Contract, Method, Operation } from './contract.ts'
 import type { RenderFailure } from './failure.ts'
 import type { AnyHandler, Headers } from './handler.ts'
 
@@ -33,6 +33,8 @@ export interface SurfaceOptions<Core, Caller> {
   readonly unknownQuery?: 'refuse' | 'ignore'
   /** Largest bodies in bytes by operationId; {@link bodyBytesMax} for the others. */
   readonly bodyLimits?: Readonly<Record<string, number>>
+  /** Other methods under which operations are served, by operationId; no operation of the same path may have them. */
+  readonly otherMethods?: Readonly<Record<string, readonly Method[]>>
   /** Whether every path may end in a slash too. */
   readonly trailingSlash?: boolean
   /** Whether an `Accept` that excludes every successful reply is refused. */

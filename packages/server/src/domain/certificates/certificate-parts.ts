@@ -13,6 +13,7 @@ import { PkiUrls } from './pki-urls.ts'
 import { PublicIssuers } from './public-issuers.ts'
 import { RevocationListService } from './revocation-list-service.ts'
 import { RootService } from './root-service.ts'
+import { SdkConfigService } from './sdk-config-service.ts'
 import { SignatureCertificates } from './signature-certificates.ts'
 import { SignerService } from './signer-service.ts'
 
@@ -30,6 +31,7 @@ export interface CertificateParts {
   readonly ocsp: OcspService
   readonly signatureCertificates: SignatureCertificates
   readonly customerKeys: CustomerKeys
+  readonly sdkConfigs: SdkConfigService
 }
 
 /** Builds the certificate authority by plain constructors. */
@@ -62,5 +64,6 @@ export function composeCertificates(dependencies: {
     ocsp: new OcspService({ ...base, issuers }),
     signatureCertificates: new SignatureCertificates({ ...base, roots }),
     customerKeys: new CustomerKeys(base),
+    sdkConfigs: new SdkConfigService({ ...base, roots }),
   }
 }

@@ -1,7 +1,13 @@
 import { X509Certificate } from 'node:crypto'
+import { decodeJwt, jwtVerify } from 'jose'
 import { afterAll, beforeEach, describe, expect, test } from 'vitest'
 import { platformAdmin } from '#test/support/core.ts'
-import { type Answer, type AstInstallation, createAstInstallation } from './ast.fixture.ts'
+import {
+  type Answer,
+  type AstInstallation,
+  createAstInstallation,
+  publicUrl,
+} from './ast.fixture.ts'
 
 let ast: AstInstallation
 let count = 0
@@ -92,6 +98,14 @@ describe('reissueTenantSigner', () => {
     const [old, renewed] = [certificateOf(before.certificate), certificateOf(after.certificate)]
     expect(renewed.serialNumber).not.toBe(old.serialNumber)
     expect(renewed.publicKey.equals(old.publicKey)).toBe(true)
+  })
+
+  test('PATCH does the same', async () => {
+    const id = await issuedSigner()
+    const target = `PATCH /v1/tenants/${tenant}/signers` as const
+    const { status, body } = await ast.callUnchecked(target, { token, body: {} })
+    expect(status).toBe(202)
+    expect(body.id).toBe(id)
   })
 
   test('404 without a signer', async () => {
@@ -268,5 +282,84 @@ describe('getCertificateStatus', () => {
     expect(status).toBe(404)
     expect(body).toMatchObject({ code: '4042', subsystem: 510 })
     expect((await statusOf('current')).status).toBe(400)
+  })
+})
+
+describe('createSdkConfig', () => {
+  const astUrl = 'https://gateway.example.com'
+  const services = [{ name: 'astCa', url: 'https://ca.example.com' }]
+  const configure = (body: unknown, headers: Record<string, string> = {}) =>
+    ast.call(`POST /v1/tenants/${tenant}/sdkconfig`, { token, body, headers })
+
+  /** The chain of the tenant's signer as certificates of servers, which the server does not look into. */
+  async function someCertificates(): Promise<string[]> {
+    await issuedSigner()
+    return (await v2('GET', '/current/chain')).body.chain
+  }
+
+  test('200 a JWT that the ACTIVE signer has signed, with what was given', async () => {
+    const chain = await someCertificates()
+    const [signer = '', root = ''] = chain
+    const lines = signer.replaceAll(/.{64}/g, '$&\r\n')
+    const url = root.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+    const { status, body } = await configure({
+      tlsBundle: [lines, url],
+      astUrl,
+      services,
+      tenant: 'x',
+    })
+    expect(status).toBe(200)
+    const key = certificateOf(signer).publicKey
+    const { payload, protectedHeader } = await jwtVerify(body.sdkConfig, key, {
+      currentDate: new Date(ast.clock()),
+    })
+    expect(protectedHeader).toMatchObject({ alg: 'ES256', typ: 'JWT', x5c: chain })
+    const iat = Math.floor(ast.clock() / 1000)
+    expect(payload).toEqual({ iss: publicUrl, iat, tenant, astUrl, tlsBundle: chain, services })
+  })
+
+  test('200 with this server’s address where none is given; the JWT alone for those who want it', async () => {
+    const tlsBundle = await someCertificates()
+    const { status, headers, text } = await configure({ tlsBundle }, { accept: 'application/jwt' })
+    expect(status).toBe(200)
+    expect(headers['content-type']).toBe('application/jwt')
+    expect(decodeJwt(text)).toMatchObject({ astUrl: `${publicUrl}/ast`, services: [] })
+    const either = await configure({ tlsBundle }, { accept: 'application/jwt, */*;q=0.1' })
+    expect(either.headers['content-type']).toContain('application/json')
+  })
+
+  test('400 for what is no certificate, for none, and for addresses that are none', async () => {
+    const [certificate = ''] = await someCertificates()
+    const good = { tlsBundle: [certificate] }
+    for (const body of [
+      {},
+      { tlsBundle: [] },
+      { tlsBundle: Array(51).fill(certificate) },
+      { tlsBundle: [certificate, 'AAAA'] },
+      { tlsBundle: [`${certificate.slice(0, -8)}AAAA`] },
+      { tlsBundle: ['&'] },
+      { ...good, astUrl: 'ftp://example.com' },
+      { ...good, services: [{ name: '', url: astUrl }] },
+    ]) {
+      const { status, body: error } = await configure(body)
+      expect(status).toBe(400)
+      expect(error).toMatchObject({ code: '4000', subsystem: 519 })
+    }
+    const { body } = await configure({ tlsBundle: [certificate, 'AAAA'] })
+    expect(body.message).toContain('/tlsBundle/1')
+  })
+
+  test('404 without an ACTIVE signer, 409 before it has a certificate', async () => {
+    const tlsBundle = await someCertificates()
+    await v2('POST', '/current/revoke')
+    expect((await configure({ tlsBundle })).body).toMatchObject(noSigner)
+    await using quiet = await createAstInstallation()
+    await quiet.core.pki.issuance.stop()
+    await quiet.call('POST /v2/tenants/acme/signers')
+    const { status, body } = await quiet.call('POST /v1/tenants/acme/sdkconfig', {
+      body: { tlsBundle },
+    })
+    expect(status).toBe(409)
+    expect(body).toMatchObject(conflict)
   })
 })

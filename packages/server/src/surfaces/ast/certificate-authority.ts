@@ -1,6 +1,7 @@
 import type { Certificate } from '#domain/certificates/certificate.ts'
 import type { Signer } from '#domain/certificates/issuer.ts'
 import { type FilterProperties, parseFilters } from '#domain/filter/filter-parser.ts'
+import { isAcceptable } from '#http/media-type.ts'
 import type { Schemas } from './contract.gen.ts'
 import type { Endpoint } from './endpoint.ts'
 import {
@@ -11,6 +12,9 @@ import {
   toInstantOrNull,
   totalCountHeader,
 } from './wire.ts'
+
+const json = 'application/json'
+const jwt = 'application/jwt'
 
 /** The signer that the calls of version 1 speak of. */
 const current = 'current'
@@ -140,6 +144,22 @@ export const getCertificateStatus: Endpoint<'getCertificateStatus'> = async ({
 }) => {
   const certificate = await core.pki.certificates.get(caller, params.tenantId, params.certRef)
   return { status: 200, body: toCertificateInfo(certificate) }
+}
+
+/** A configuration for apps, signed by the ACTIVE signer. */
+export const createSdkConfig: Endpoint<'createSdkConfig'> = async ({
+  core,
+  caller,
+  params,
+  body,
+  request,
+}) => {
+  const sdkConfig = await core.pki.sdkConfigs.sign(caller, params.tenantId, body)
+  const { accept } = request.headers
+  const wantsJwt = !isAcceptable(accept, [json]) && isAcceptable(accept, [jwt])
+  return wantsJwt
+    ? { status: 200, contentType: jwt, body: sdkConfig }
+    : { status: 200, contentType: json, body: { sdkConfig } }
 }
 
 function toRenewal(body: Schemas['SignerRenew'] | undefined): { ignoresNotIssued: boolean } {

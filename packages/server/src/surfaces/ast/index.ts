@@ -26,5 +26,7 @@ export function mountAst(
     authenticate: authenticator(core, publicUrl),
     renderFailure: astFailures(() => core.serverNonces.issue()),
     territory: ['/ast'],
+    // The contract infers PUT from where the page has the operation.
+    otherMethods: { reissueTenantSigner: ['PATCH'] },
   })
 }

@@ -2,6 +2,7 @@ import type { Caller } from '#domain/callers/caller.ts'
 import type { Core } from '#domain/core.ts'
 import type { BuiltOperations } from '#http/handler.ts'
 import {
+  createSdkConfig,
   createSigner,
   createTenantSigner,
   deleteSigner,
@@ -50,6 +51,7 @@ const certificateAuthority = {
   revokeSigner,
   listCertificates,
   getCertificateStatus,
+  createSdkConfig,
 } satisfies BuiltOperations<
   Operations,
   | 'getTenantSigner'
@@ -64,7 +66,8 @@ const certificateAuthority = {
   | 'renewSigner'
   | 'revokeSigner'
   | 'listCertificates'
-  | 'getCertificateStatus',
+  | 'getCertificateStatus'
+  | 'createSdkConfig',
   Core,
   Caller
 >
