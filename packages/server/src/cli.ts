@@ -3,6 +3,7 @@ import type { AuditVerifyOptions } from './commands/audit-verify.ts'
 import type { BackupOptions, BackupVerifyOptions } from './commands/backup/backup.ts'
 import type { RestoreOptions } from './commands/backup/restore.ts'
 import type { CopyOptions } from './commands/copy.ts'
+import type { EvidenceVerifyOptions } from './commands/evidence/evidence-verify.ts'
 import { exitCodeHelp, exitCodes, failureOf } from './commands/failure.ts'
 import type { OtpOptions } from './commands/otp.ts'
 import type { OtpListPrintOptions } from './commands/otp-list/print.ts'
@@ -115,6 +116,29 @@ command(audit, 'verify', 'check an export of the journal; needs no server and no
   .action(
     run<AuditVerifyOptions>(async (terminal, options, [file = '']) =>
       (await import('./commands/audit-verify.ts')).auditVerify(terminal, file, options),
+    ),
+  )
+
+const evidence = program.command('evidence').description('what proves the decision of a user')
+
+command(evidence, 'verify', 'check the evidence of a decision; needs no server and no database')
+  .argument('<file>', 'as the API answers it')
+  .option('--anchor <root>', "the tenant's root: a certificate in PEM or DER, or its SHA-256")
+  .option('--device-key <thumbprint>', 'of the device key, as device.enrolled told it')
+  .option('--jwks <file>', 'the public keys of the tenant, for the checkpoint of the journal')
+  .option('--export <file>', 'records of the journal, from that of the decision to the checkpoint')
+  .option('--customer-jwks <file>', 'the public keys by which the tenant signs JWTs')
+  .addHelpText(
+    'after',
+    '\nEnds with 0 when all of it is proven, 65 when something is refuted, 1 when something could not be looked at.\n',
+  )
+  .action(
+    run<EvidenceVerifyOptions>(async (terminal, options, [file = '']) =>
+      (await import('./commands/evidence/evidence-verify.ts')).evidenceVerify(
+        terminal,
+        file,
+        options,
+      ),
     ),
   )
 
