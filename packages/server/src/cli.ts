@@ -9,6 +9,7 @@ import type { OtpOptions } from './commands/otp.ts'
 import type { OtpListPrintOptions } from './commands/otp-list/print.ts'
 import type { RewrapOptions } from './commands/rewrap/rewrap.ts'
 import type { SimulateCabinetOptions } from './commands/simulate/simulate-cabinet.ts'
+import type { SimulatePhoneOptions } from './commands/simulate/simulate-phone.ts'
 import { Terminal } from './commands/terminal.ts'
 import type { TokenImportOptions } from './commands/token-import.ts'
 
@@ -228,6 +229,28 @@ command(
   .action(
     run<SimulateCabinetOptions>(async (terminal, options) =>
       (await import('./commands/simulate/simulate-cabinet.ts')).simulateCabinet(terminal, options),
+    ),
+  )
+
+command(simulate, 'phone', 'phones: they enrol, show what waits, approve or reject')
+  .option(
+    '--enrol <text>',
+    'enrol first, with the text of a QR code; "-" reads it from standard input',
+  )
+  .option('--name <names>', 'which phone; several, such as a,b, wait together', 'phone')
+  .option('--state <folder>', 'a file for each phone, with its keys', 'simulated-phones')
+  .option('--bio', 'with --enrol: also make a biometric key; using it asks nobody')
+  .option('--pin-file <file>', 'the PIN; default: it is asked for, without echo')
+  .option('--approve-all', 'approve without asking')
+  .option('--reject-all', 'reject without asking')
+  .option('--count <n>', 'end after so many decisions; 0: do not wait for any')
+  .option('--seconds <n>', 'end after so long; default: when it is interrupted')
+  .option('--browser', 'serve the phone as a page for browsers on this machine')
+  .option('--url <url>', 'with --browser: of the server', 'http://127.0.0.1:8080')
+  .option('--port <port>', 'with --browser: of the page; 0: any', '0')
+  .action(
+    run<SimulatePhoneOptions>(async (terminal, options) =>
+      (await import('./commands/simulate/simulate-phone.ts')).simulatePhone(terminal, options),
     ),
   )
 
