@@ -62,15 +62,19 @@ export interface ListBench extends AsyncDisposable {
 
 export const listTenant = 'acme'
 
-export async function createListBench(options: TestCoreOptions = {}): Promise<ListBench> {
+/** @param options `isFilled`: over a database that such a bench has left behind. */
+export async function createListBench(
+  options: TestCoreOptions & { readonly isFilled?: boolean } = {},
+): Promise<ListBench> {
   const core = await createReadyTestCore(options)
   const { storage, vault, clock, nextId } = core
-  for (const id of [listTenant, 'other']) {
+  const isEmpty = options.isFilled !== true
+  for (const id of isEmpty ? [listTenant, 'other'] : []) {
     await core.tenants.create(platformAdmin, { id, name: id })
   }
   const admin = testCaller(listTenant, ['tenant:write', 'verify'])
   const users = userServices(core)
-  for (const id of ['jsmith', 'mjones']) {
+  for (const id of isEmpty ? ['jsmith', 'mjones'] : []) {
     await users.users.create(admin, listTenant, { id, loginName: id })
   }
   const base = { storage, vault, clock, nextId, randomness: systemRandomness }

@@ -1,8 +1,26 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { statement } from '#storage/statement.ts'
 import { engines } from '#test/support/core.ts'
 import { createListBench, type ListBench, listTenant } from '#test/support/otp-lists.ts'
 import { refusal } from '#test/support/users.ts'
 import type { MethodChange } from './otp-list-method-service.ts'
+
+const addCount = statement((db, p: { tenantId: string; userId: string; methodId: string }) =>
+  db.insertInto('otp_list_lockout').values({
+    tenant_id: p.tenantId,
+    user_id: p.userId,
+    method_id: p.methodId,
+    failure_count: 1,
+    locked_until: null,
+  }),
+)
+const countedRows = statement((db, p: { tenantId: string; methodId: string }) =>
+  db
+    .selectFrom('otp_list_lockout')
+    .select('user_id')
+    .where('tenant_id', '=', p.tenantId)
+    .where('method_id', '=', p.methodId),
+)
 
 describe.each(engines)('methods of lists on %s', (engine) => {
   let bench: ListBench
@@ -163,5 +181,39 @@ describe.each(engines)('methods of lists on %s', (engine) => {
     await expect(
       bench.methods.create(bench.stranger, tenant, { name: 'one-more' }),
     ).rejects.toEqual(refusal('limit_reached'))
+    for (let n = 0; n < 3; n++) await bench.methods.delete(bench.stranger, tenant, `n${n}`)
+    const racers = await Promise.allSettled(
+      Array.from({ length: 20 }, (_, n) =>
+        bench.methods.create(bench.stranger, tenant, { name: `racer${n}` }),
+      ),
+    )
+    expect(racers.filter(({ status }) => status === 'fulfilled')).toHaveLength(3)
+    for (const racer of racers) {
+      if (racer.status === 'rejected') expect(racer.reason).toEqual(refusal('limit_reached'))
+    }
+  })
+
+  test('what was counted goes with the method, however many users it was', async () => {
+    const { name } = await create({})
+    const kept = await create({})
+    const rowsOf = async (method: string) => {
+      const counted = { tenantId: listTenant, methodId: method }
+      return (await bench.core.test.database.reader.all(countedRows, counted)).length
+    }
+    const { id } = await bench.methods.get(bench.admin, listTenant, name)
+    const { id: keptId } = await bench.methods.get(bench.admin, listTenant, kept.name)
+    await bench.core.test.database.transaction(async (queries) => {
+      for (let n = 0; n < 450; n++) {
+        for (const methodId of n < 5 ? [id, keptId] : [id]) {
+          await queries.run(addCount, { tenantId: listTenant, userId: `user-${n}`, methodId })
+        }
+      }
+    })
+    expect(await rowsOf(id)).toBe(450)
+    await bench.methods.delete(bench.admin, listTenant, name)
+    expect(await rowsOf(id)).toBe(0)
+    expect(await rowsOf(keptId)).toBe(5)
+    const deleted = await bench.journal('otp-list-method.deleted')
+    expect(deleted.filter(({ target }) => target?.id === name)).toHaveLength(1)
   })
 })

@@ -31,6 +31,9 @@ export type NewOtpListMethod = MethodChange & { readonly name: string }
 /** Enough for every kind of sheet; what a user has of each is read when a code is checked. */
 const methodsMax = 100
 
+/** Users whose failures one transaction forgets. */
+const forgottenAtOnce = 200
+
 /** Kinds of printed lists. */
 export class OtpListMethodService {
   readonly #storage: Storage
@@ -74,7 +77,9 @@ export class OtpListMethodService {
     const key = this.#randomness(listKeyBytes)
     const sealedKey = await this.#vault.seal(methodKeyPlace(tenantId, name), key)
     try {
-      await this.#storage.transaction(async ({ otpListMethods, journal }) => {
+      await this.#storage.transaction(async ({ otpListMethods, userDomains, journal }) => {
+        // Held: who makes methods counts them one after the other.
+        await userDomains.holdTenant(tenantId)
         const first = { afterId: '', limit: methodsMax }
         if ((await otpListMethods.list(tenantId, first)).length === methodsMax) {
           throw new DomainError('limit_reached', `A tenant has at most ${methodsMax} methods.`)
@@ -150,20 +155,36 @@ export class OtpListMethodService {
     })
   }
 
-  /** @throws DomainError `forbidden`, `tenant_not_found`, `method_not_found`; `in_use` while it has lists. */
+  /**
+   * Removes a method, its key, and what was counted over its lists.
+   *
+   * @throws DomainError `forbidden`, `tenant_not_found`, `method_not_found`; `in_use` while it has lists.
+   */
   async delete(caller: Caller, tenantId: string, name: string): Promise<void> {
     requireListWriter(caller, tenantId)
-    await this.#storage.transaction(async ({ otpListMethods, journal }) => {
+    while (!(await this.#deleteStep(caller, tenantId, name))) {
+      // Many users may have failed: each step is one short transaction, and the last one removes the method.
+    }
+  }
+
+  /** False: there is more to forget first. */
+  async #deleteStep(caller: Caller, tenantId: string, name: string): Promise<boolean> {
+    return this.#storage.transaction(async ({ otpListMethods, journal }) => {
       // Held first: whoever makes a list holds the method too.
       if (!(await otpListMethods.hold(tenantId, name))) throw methodNotFound()
       if (await otpListMethods.hasLists(tenantId, name, this.#clock())) {
         throw new DomainError('in_use', 'The method has lists.')
       }
+      const method = await otpListMethods.find(tenantId, name)
+      if (method === undefined) throw methodNotFound()
+      const forgotten = await otpListMethods.forgetFailures(method, forgottenAtOnce)
+      if (forgotten === forgottenAtOnce) return false
       await otpListMethods.remove(tenantId, name)
       await journal.append(caller, tenantId, {
         action: 'otp-list-method.deleted',
         target: methodTarget(name),
       })
+      return true
     })
   }
 }

@@ -77,6 +77,24 @@ const remove = statement((db, p: Key) =>
   db.deleteFrom('otp_list_method').where('tenant_id', '=', p.tenantId).where('name', '=', p.name),
 )
 
+/** Users whose failures over the lists of a method are counted. */
+const countedUsers = statement((db, p: { tenantId: string; methodId: string; limit: number }) =>
+  db
+    .selectFrom('otp_list_lockout')
+    .select('user_id')
+    .where('tenant_id', '=', p.tenantId)
+    .where('method_id', '=', p.methodId)
+    .limit(p.limit),
+)
+
+const forgetFailures = statement((db, p: { tenantId: string; methodId: string; userId: string }) =>
+  db
+    .deleteFrom('otp_list_lockout')
+    .where('tenant_id', '=', p.tenantId)
+    .where('user_id', '=', p.userId)
+    .where('method_id', '=', p.methodId),
+)
+
 const methods = (db: Builder) => db.selectFrom('otp_list_method').selectAll()
 
 const find = statement((db, p: Key) =>
@@ -130,6 +148,16 @@ export class OtpListMethodStore {
 
   async remove(tenantId: string, name: string): Promise<void> {
     await this.#queries.run(remove, { tenantId, name })
+  }
+
+  /** Forgets failures over the lists of a method, of at most `limit` users. @returns of how many. */
+  async forgetFailures(method: { tenantId: string; id: string }, limit: number): Promise<number> {
+    const key = { tenantId: method.tenantId, methodId: method.id }
+    const users = await this.#queries.all(countedUsers, { ...key, limit })
+    await Promise.all(
+      users.map(({ user_id: userId }) => this.#queries.run(forgetFailures, { ...key, userId })),
+    )
+    return users.length
   }
 
   async find(tenantId: string, name: string): Promise<OtpListMethod | undefined> {

@@ -23,14 +23,14 @@ function computeTokenDecoy({ totp }: VerificationPolicy, nowMs: number): void {
   })
 }
 
-/** The same of a default list. */
+/** The same of a default list, which takes all of its codes. */
 function computeListDecoy(): void {
-  for (let position = 1; position <= defaultSettings.listSize / 2; position++) {
+  for (let position = 1; position <= defaultSettings.listSize; position++) {
     codeTag(decoyKey, '', position, '000000')
   }
 }
 
-/** The work of what a request asks for first, where there is nothing to try: a default token, or a list half used. */
+/** The work of what a request asks for first, where there is nothing to try: a default token, or a default list. */
 export function computeDecoy(
   methods: readonly string[] | undefined,
   policy: VerificationPolicy,

@@ -52,5 +52,6 @@ export function otpLists(types: ColumnTypes): string[] {
       failure_count ${integer} not null, locked_until ${integer},
       primary key (tenant_id, user_id, method_id)`,
     ),
+    'create index otp_list_lockout_method on otp_list_lockout (tenant_id, method_id)',
   ]
 }
