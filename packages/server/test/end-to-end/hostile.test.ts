@@ -223,6 +223,36 @@ describe('credentials', () => {
     }
   })
 
+  test('401 for repeated ones on the surfaces of vendors too, whichever of them is good', async () => {
+    const { admin } = installation.seeds.secrets
+    const paths = [
+      { path: '/okm/api/v1/okms' },
+      { path: '/okm/api/v1/acls' },
+      { path: '/dualshield/das5/rest/token/search', body: {} },
+    ]
+    for (const call of paths) {
+      const single = await client.call({ ...call, headers: { authorization: `Bearer ${admin}` } })
+      expect(single.status, call.path).toBe(200)
+      for (const authorization of [
+        [`Bearer ${admin}`, 'Bearer other'],
+        ['Bearer other', `Bearer ${admin}`],
+        [`Bearer ${admin}`, `Bearer ${admin}`],
+      ]) {
+        expect((await client.call({ ...call, headers: { authorization } })).status).toBe(401)
+      }
+    }
+    const basic = `Basic ${Buffer.from(`acme-admin:${admin}`).toString('base64')}`
+    const reply = await client.call({
+      path: '/dualshield/das5/rest/oauth/token',
+      body: 'grant_type=client_credentials',
+      headers: {
+        authorization: [basic, basic],
+        'content-type': 'application/x-www-form-urlencoded',
+      },
+    })
+    expect(reply.status).toBe(401)
+  })
+
   test('they come before everything that the body could be told for', async () => {
     const reply = await client.call({ path: verifyPath, body: '{', secret: 'csk_wrong' })
     expectProblem(reply, 401, 'unauthenticated')

@@ -1,4 +1,8 @@
+import { X509Certificate } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import { createCertificateBench } from '#test/support/certificates.ts'
+import { platformAdmin } from '#test/support/core.ts'
+import { createTestKey } from '#test/support/device-keys.ts'
 import { AddressRange } from '../address-range.ts'
 import { authority, deviceCertificates } from './device-certificates.vectors.ts'
 import { type DeviceConnection, DeviceTrust, type DeviceTrustRule } from './device-trust.ts'
@@ -96,6 +100,27 @@ describe('certificates', () => {
     const none: DeviceTrustRule = { kind: 'mtls', caCertificates: [] }
     expect(trusts(none, { certificate: der('commonName') })).toBe(false)
   })
+})
+
+test('a tenant’s signer as the authority: its TLS_CLIENT certificates, for the id of their device alone', async () => {
+  await using bench = await createCertificateBench()
+  await bench.core.tenants.create(platformAdmin, { id: 'shop', name: 'Shop' })
+  const [signer = new Uint8Array()] = await bench.core.pki.signers.chain(
+    bench.admin,
+    'acme',
+    'current',
+  )
+  const rule = { kind: 'mtls', caCertificates: [new X509Certificate(signer).toString()] } as const
+  const device = bench.createDevice()
+  const { der } = await bench.issue(device, 'TLS_CLIENT', createTestKey())
+  const connection = { certificate: der ?? undefined }
+  const nowMs = bench.core.clock()
+  const { deviceId } = device.owner
+  expect(trusts(rule, connection, { named: deviceId, nowMs })).toBe(true)
+  expect(trusts(rule, connection, { named: deviceId.toLowerCase(), nowMs })).toBe(true)
+  for (const named of [serial, 'jsmith', 'acme', bench.createDevice().owner.deviceId]) {
+    expect(trusts(rule, connection, { named, nowMs }), named).toBe(false)
+  }
 })
 
 test('open trusts whoever calls', () => {

@@ -8,6 +8,7 @@ import {
   clientCertificateThumbprint,
 } from '#http/client-certificate.ts'
 import type { Operation } from '#http/contract.ts'
+import { isRepeatedHeader } from '#http/credentials.ts'
 
 /** Scopes of this surface: as the contract names them, and as accounts are granted them. */
 export const scopesByWireName: Readonly<Record<string, Scope>> = {
@@ -42,6 +43,10 @@ export async function authenticate(
   certificates: ClientCertificateHeader | undefined,
   request: FastifyRequest,
 ): Promise<Caller> {
+  // Whatever else it shows: which of them somebody in front has looked at is not known.
+  if (isRepeatedHeader(request, 'authorization')) {
+    throw new DomainError('unauthenticated', 'The credential cannot be read.')
+  }
   const [, bearer] = /^bearer +([^ ]+)$/i.exec(request.headers.authorization ?? '') ?? []
   const certificateThumbprint = clientCertificateThumbprint(request, certificates)
   return core.authenticator.authenticate({ bearer, certificateThumbprint }, originOf(request))

@@ -1,10 +1,12 @@
 import { DomainError } from '#domain/errors.ts'
+import { isRepeatedHeader } from '#http/credentials.ts'
 import { originOf, scopesByWireName } from './auth.ts'
 import { noStore } from './credential.ts'
 import type { Endpoint } from './endpoint.ts'
 
 /** Gives an agent a bearer token for its secret (RFC 6749 section 4.4). */
 export const oauthToken: Endpoint<'oauthToken'> = async ({ core, body, request }) => {
+  if (isRepeatedHeader(request, 'authorization')) throw noCredentials()
   const basic = credentialsOf(request.headers.authorization, body)
   const principal = await core.authenticator.identify({ basic }, originOf(request))
   const { caller } = principal

@@ -5,6 +5,7 @@ import type { Core } from '#domain/core.ts'
 import { DomainError } from '#domain/errors.ts'
 import { type ClientCertificateHeader, clientCertificate } from '#http/client-certificate.ts'
 import type { Operation } from '#http/contract.ts'
+import { isRepeatedHeader } from '#http/credentials.ts'
 import { isForDevices } from './errors.ts'
 import { findScope } from './scopes.ts'
 
@@ -51,8 +52,12 @@ export function authenticator(
   }
 }
 
-function presentedIn({ headers }: FastifyRequest, operation: Operation) {
-  if (operation.security.some((scheme) => 'apiKey' in scheme)) {
+/** A credential that is repeated is none: which of them somebody in front has looked at is not known. */
+function presentedIn(request: FastifyRequest, operation: Operation) {
+  const { headers } = request
+  const isForKey = operation.security.some((scheme) => 'apiKey' in scheme)
+  if (isRepeatedHeader(request, isForKey ? 'api-key' : 'authorization')) return {}
+  if (isForKey) {
     const key = headers['api-key']
     return { apiKey: typeof key === 'string' ? key : undefined }
   }

@@ -220,11 +220,18 @@ function domainParts(error: DomainError, { operation }: FailureContext): Failure
   }
 }
 
+/** What is allowed where the contract has PATCH only to refuse it, by operation. */
+export const methodsBesidePatch: Readonly<Record<string, readonly string[]>> = {
+  patchOkmCollection: ['GET', 'POST'],
+  patchOkm: ['GET', 'PUT', 'DELETE'],
+}
+
 function faultsOf({ faults, pointer, code, message }: DomainError): readonly Fault[] {
   return faults.length > 0 || pointer === undefined ? faults : [{ pointer, code, message }]
 }
 
-function httpParts(fault: HttpFault, { request, operation }: FailureContext): FailureParts {
+function httpParts(fault: HttpFault, context: FailureContext): FailureParts {
+  const { request, operation } = context
   switch (fault.kind) {
     case 'route_not_found':
     case 'url_malformed':
@@ -240,6 +247,12 @@ function httpParts(fault: HttpFault, { request, operation }: FailureContext): Fa
     case 'path_parameter_invalid':
       return pathParts(fault.faults, operation)
     case 'payload_too_large':
+      if (operation !== undefined && operation.id in methodsBesidePatch) {
+        return httpParts(
+          { kind: 'method_not_allowed', allow: methodsBesidePatch[operation.id] ?? [] },
+          context,
+        )
+      }
       return { wire: { status: 413, code: 'PAYLOAD_TOO_LARGE', text: 'Payload too large' } }
     case 'unsupported_media_type':
       return {

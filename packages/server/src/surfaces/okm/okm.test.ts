@@ -556,6 +556,18 @@ describe.each(engines)('OKMs on %s', (engine) => {
   })
 
   describe('patchOkm', () => {
+    test('405 Cannot PATCH, also with a body that is too large for anything', async () => {
+      for (const [path, allow] of [
+        ['/okms/OKM3', 'GET, PUT, DELETE'],
+        ['/okms', 'GET, POST'],
+      ] as const) {
+        const { status, headers, body } = await okm.call('PATCH', path, {
+          a: 'x'.repeat(9_000_000),
+        })
+        expect([status, headers.allow, body]).toEqual([405, allow, cannotPatch])
+      }
+    })
+
     test('405 Cannot PATCH, before anybody asks for a token, and whether or not there is one', async () => {
       for (const path of ['/okms/OKM3', '/okms/missing', '/okms/OKM3?customer=acme']) {
         const { status, headers, body } = await okm.call('PATCH', path, '{broken', { token: '' })

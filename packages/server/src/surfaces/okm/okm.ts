@@ -1,6 +1,6 @@
 import { customerOf } from './customer.ts'
 import type { Endpoint } from './endpoint.ts'
-import { errorBody } from './errors.ts'
+import { errorBody, methodsBesidePatch } from './errors.ts'
 import { fromOkm, fromOkmContact, toOkm } from './okm-wire.ts'
 import { pageOf, toPagination } from './pagination.ts'
 
@@ -31,7 +31,7 @@ export const listOkms: Endpoint<'listOkms'> = async ({ core, caller, query, requ
 
 /** Partial updates do not exist. */
 export const patchOkmCollection: Endpoint<'patchOkmCollection'> = async () =>
-  cannotPatch('GET, POST')
+  cannotPatch('patchOkmCollection')
 
 /** One cabinet; the published text speaks of a lock. */
 export const getOkm: Endpoint<'getOkm'> = async ({ core, caller, params, query }) => {
@@ -67,12 +67,12 @@ export const deleteOkm: Endpoint<'deleteOkm'> = async ({ core, caller, params, q
 }
 
 /** Partial updates do not exist, whether or not the cabinet does. */
-export const patchOkm: Endpoint<'patchOkm'> = async () => cannotPatch('GET, PUT, DELETE')
+export const patchOkm: Endpoint<'patchOkm'> = async () => cannotPatch('patchOkm')
 
-function cannotPatch(allow: string) {
+function cannotPatch(operationId: string) {
   return {
     status: 405,
-    headers: { allow },
+    headers: { allow: methodsBesidePatch[operationId]?.join(', ') ?? '' },
     body: errorBody('METHOD_NOT_ALLOWED', 'Cannot PATCH'),
   } as const
 }
