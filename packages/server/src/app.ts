@@ -88,6 +88,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     publicUrl: () => publicUrlOf(config, port),
     outboundAllow: config.outboundAllow,
     authFailuresPerMinute: config.authFailuresPerMinute,
+    deviceRequestsPerMinute: config.deviceRequestsPerMinute,
     okm: {
       deviceTrust: config.okmDeviceTrust,
       unclaimedMax: config.okmUnclaimedMax,
@@ -186,6 +187,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       contract: contractOf('device'),
       core,
       publicUrl: () => publicUrlOf(config, port),
+      corsOrigins: config.corsOrigins,
     })
   }
   if (config.surfaces.includes('dualshield')) {

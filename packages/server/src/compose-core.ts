@@ -77,6 +77,8 @@ export interface CoreParts {
   readonly publicUrl: () => string
   readonly outboundAllow: OutboundAllow
   readonly authFailuresPerMinute: number
+  /** Absent: no limit. */
+  readonly deviceRequestsPerMinute?: number
   /** Absent: nobody is taken for a cabinet. */
   readonly okm?: CabinetOptions
   readonly adminToken: string | undefined
@@ -163,7 +165,16 @@ export function composeCore(parts: CoreParts): ComposedCore {
   })
   const wakeups = new DeviceWakeups()
   const userSchemes = new UserSchemeService({ ...base, settings })
-  const devices = composeDevices({ ...base, settings, userSchemes, pki, wakeups, publicUrl })
+  const devices = composeDevices({
+    ...base,
+    settings,
+    userSchemes,
+    pki,
+    wakeups,
+    publicUrl,
+    requestsPerMinute: parts.deviceRequestsPerMinute ?? 0,
+    limitsFailures: parts.authFailuresPerMinute > 0,
+  })
   const approvals = composeApprovals({
     ...base,
     settings,

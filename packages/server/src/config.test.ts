@@ -65,6 +65,7 @@ test('an empty environment gives the defaults of the contract', () => {
     nodeId: expect.stringMatching(/^[A-Za-z0-9._-]{1,64}$/),
     shutdownSeconds: 10,
     authFailuresPerMinute: 60,
+    deviceRequestsPerMinute: 120,
   })
   expect(secrets.databaseUrl.reveal()).toBe('sqlite:./data/countersign.db')
   expect(secrets.masterKey).toBeUndefined()
@@ -134,6 +135,7 @@ test.each([
   ['NODE_ID', 'node-1.eu', 'nodeId', 'node-1.eu'],
   ['SHUTDOWN_SECONDS', '0', 'shutdownSeconds', 0],
   ['AUTH_FAILURES_PER_MINUTE', '0', 'authFailuresPerMinute', 0],
+  ['DEVICE_REQUESTS_PER_MINUTE', '600', 'deviceRequestsPerMinute', 600],
 ])('COUNTERSIGN_%s=%s becomes %s', (name, text, member, expected) => {
   const { config } = read({ [`COUNTERSIGN_${name}`]: text })
   expect(JSON.parse(JSON.stringify(config))).toMatchObject({ [member]: expected })
@@ -201,6 +203,7 @@ test.each([
   ['SHUTDOWN_SECONDS', ['', '-1', '3601', '1.5']],
   ['METRICS_TOKEN', ['', 'a b', 'a'.repeat(256)]],
   ['AUTH_FAILURES_PER_MINUTE', ['', '-1', 'off']],
+  ['DEVICE_REQUESTS_PER_MINUTE', ['', '-1', 'off']],
 ])('COUNTERSIGN_%s refuses a text that breaks its rule', (name, texts) => {
   const variable = `COUNTERSIGN_${name}`
   for (const text of texts) {

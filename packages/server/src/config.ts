@@ -67,6 +67,8 @@ export interface Config {
   readonly shutdownSeconds: number
   /** 0: no limit. */
   readonly authFailuresPerMinute: number
+  /** Of one device; of its logins a quarter. 0: no limit. */
+  readonly deviceRequestsPerMinute: number
 }
 
 /** All settings that may not. */
@@ -127,6 +129,7 @@ const variables = z.object({
   COUNTERSIGN_SHUTDOWN_SECONDS: integer({ min: 0, max: 3600 }).default(10),
   COUNTERSIGN_METRICS_TOKEN: visibleAscii({ min: 1, max: 255 }).optional(),
   COUNTERSIGN_AUTH_FAILURES_PER_MINUTE: integer({ min: 0, max: 1_000_000 }).default(60),
+  COUNTERSIGN_DEVICE_REQUESTS_PER_MINUTE: integer({ min: 0, max: 1_000_000 }).default(120),
 })
 
 type Name = keyof typeof variables.shape
@@ -259,6 +262,7 @@ function toConfig(values: Values, caCertificates: readonly string[]): Config {
     nodeId: values.COUNTERSIGN_NODE_ID,
     shutdownSeconds: values.COUNTERSIGN_SHUTDOWN_SECONDS,
     authFailuresPerMinute: values.COUNTERSIGN_AUTH_FAILURES_PER_MINUTE,
+    deviceRequestsPerMinute: values.COUNTERSIGN_DEVICE_REQUESTS_PER_MINUTE,
   }
 }
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Method, Operation } from './contract.ts'
+import { corsHook } from './cors.ts'
 import { type Admission, Endpoint } from './endpoint.ts'
 import { sendFailure, toFailure } from './failing.ts'
 import { type HttpFault, RequestRefused } from './failure.ts'
@@ -56,6 +57,7 @@ export function mountContract<Core, Caller>(
 
   app.register(async (scope) => {
     scope.removeAllContentTypeParsers()
+    if (options.cors !== undefined) scope.addHook('onRequest', corsHook(options.cors))
     // Bodies are parsed by the operation's own reader, after its media types are known.
     // A pattern for all of them is found once for each media type; '*' would be looked for at every request.
     scope.addContentTypeParser(/^/, { parseAs: 'buffer' }, (_request, body, done) => {

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Contract, Method, Operation } from './contract.ts'
+import type { CorsRule } from './cors.ts'
 import type { RenderFailure } from './failure.ts'
 import type { AnyHandler, Headers } from './handler.ts'
 
@@ -35,6 +36,8 @@ export interface SurfaceOptions<Core, Caller> {
   readonly bodyLimits?: Readonly<Record<string, number>>
   /** Other methods under which operations are served, by operationId; no operation of the same path may have them. */
   readonly otherMethods?: Readonly<Record<string, readonly Method[]>>
+  /** Absent: browsers call from pages of this server only. */
+  readonly cors?: CorsRule
   /** Whether every path may end in a slash too. */
   readonly trailingSlash?: boolean
   /** Whether an `Accept` that excludes every successful reply is refused. */

@@ -81,6 +81,7 @@ export async function createInstallation(options: InstallationOptions): Promise<
     COUNTERSIGN_DATABASE_URL: databaseUrl,
     COUNTERSIGN_MASTER_KEY: masterKeyText,
     COUNTERSIGN_AUTH_FAILURES_PER_MINUTE: '0',
+    COUNTERSIGN_DEVICE_REQUESTS_PER_MINUTE: '0',
   }
   const servers: ServerProcess[] = []
   const optionsOf = (more = {}, launcher: readonly string[] = []) => ({

@@ -61,6 +61,7 @@ export async function createPlatformApi(env: Record<string, string> = {}): Promi
       COUNTERSIGN_DATABASE_URL: `sqlite:${join(folder, 'test.db')}`,
       COUNTERSIGN_PUBLIC_URL: 'https://countersign.test',
       COUNTERSIGN_AUTH_FAILURES_PER_MINUTE: '0',
+      COUNTERSIGN_DEVICE_REQUESTS_PER_MINUTE: '0',
       COUNTERSIGN_PORT: '0',
       // Lets a request say where it comes from.
       COUNTERSIGN_TRUST_PROXY: '127.0.0.1',

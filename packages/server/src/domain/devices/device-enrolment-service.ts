@@ -1,5 +1,6 @@
 import type { Randomness } from '#custody/randomness.ts'
 import type { Caller } from '../callers/caller.ts'
+import type { FailureLimiter } from '../callers/failure-limiter.ts'
 import type { Clock } from '../clock.ts'
 import type { Storage, Stores } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
@@ -74,6 +75,7 @@ export class DeviceEnrolmentService {
   readonly #settings: SettingsService
   readonly #factors: FactorCheck
   readonly #authority: FirstEnrolment
+  readonly #limiter: FailureLimiter
   readonly #issuer: () => string
   readonly #clock: Clock
   readonly #nextId: IdSource
@@ -84,6 +86,7 @@ export class DeviceEnrolmentService {
     settings: SettingsService
     factors: FactorCheck
     authority: FirstEnrolment
+    limiter: FailureLimiter
     issuer: () => string
     clock: Clock
     nextId: IdSource
@@ -94,6 +97,7 @@ export class DeviceEnrolmentService {
     this.#settings = dependencies.settings
     this.#factors = dependencies.factors
     this.#authority = dependencies.authority
+    this.#limiter = dependencies.limiter
     this.#issuer = dependencies.issuer
     this.#clock = dependencies.clock
     this.#nextId = dependencies.nextId
@@ -105,14 +109,15 @@ export class DeviceEnrolmentService {
    *
    * @throws DeviceRefusal `code_invalid`, `proof_invalid`, `clock_skew`, `replayed`, `device_key_known`, `limit_reached`,
    *   `factor_required`, `factor_rejected`, `factor_locked`, `user_disabled`, `tenant_disabled`. What fails after the
-   *   code was found counts against the code; a clock that is wrong does not.
+   *   code was found counts against the code; a clock that is wrong does not. DomainError `too_many_requests` for an
+   *   address that brings codes which nobody made.
    */
   async enrol(
     request: EnrolmentRequest,
     origin: DeviceOrigin,
     via: EnrolledVia,
   ): Promise<EnrolledDevice> {
-    const found = await this.#desk.find(request.code)
+    const found = await this.#find(request.code, origin)
     const expected = {
       aud: this.#issuer(),
       codeHash: found.codeHash,
@@ -121,8 +126,7 @@ export class DeviceEnrolmentService {
     }
     const repeated = this.#repeatOf(found, request, expected)
     if (repeated !== undefined) {
-      const device = await getDevice(this.#storage.read, found.tenantId, repeated)
-      return { device, userId: found.userId ?? '', isRepeat: true }
+      return this.#answerAgain(found, repeated)
     }
     this.#desk.requireOpen(found)
     const deviceId = this.#nextId()
@@ -160,6 +164,28 @@ export class DeviceEnrolmentService {
       const factor = await this.#checkFactor(checked, deviceId, request)
       return this.#linkTo(checked, { session, factor })
     })
+  }
+
+  /** Codes that are not there count against the address that guesses them. */
+  async #find(code: string, { address }: DeviceOrigin): Promise<EnrolmentCode> {
+    this.#limiter.requireRoom(address)
+    try {
+      return await this.#desk.find(code)
+    } catch (error) {
+      if (error instanceof DeviceRefusal && error.code === 'code_invalid') {
+        this.#limiter.count(address)
+      }
+      throw error
+    }
+  }
+
+  /** @throws DeviceRefusal `code_invalid` when the device is gone. */
+  async #answerAgain(code: EnrolmentCode, deviceId: string): Promise<EnrolledDevice> {
+    const { tenantId, userId } = code
+    const device = await this.#storage.read.devices.find(tenantId, deviceId)
+    if (device?.status !== 'ACTIVE' || userId === null) throw new DeviceRefusal('code_invalid')
+    const linked = await getDevice(this.#storage.read, tenantId, deviceId)
+    return { device: linked, userId, isRepeat: true }
   }
 
   /** The device that this very device key made of the code a moment ago. */

@@ -58,21 +58,20 @@ const find = statement((db, p: EventPlace & { id: string }) =>
     .where('id', '=', p.id),
 )
 
-const removeBefore = statement((db, p: { tenantId: string; beforeMs: number; limit: number }) =>
+const removeBefore = statement((db, p: { beforeMs: number; limit: number }) =>
   db
     .deleteFrom('device_event')
-    .where('tenant_id', '=', p.tenantId)
     .where(({ eb, refTuple }) =>
       eb(
-        refTuple('device_id', 'id'),
+        refTuple('tenant_id', 'device_id', 'id'),
         'in',
         eb
           .selectFrom('device_event')
-          .select(['device_id', 'id'])
-          .where('tenant_id', '=', p.tenantId)
+          .select(['tenant_id', 'device_id', 'id'])
           .where('created_at', '<', p.beforeMs)
+          .orderBy('created_at')
           .limit(p.limit)
-          .$asTuple('device_id', 'id'),
+          .$asTuple('tenant_id', 'device_id', 'id'),
       ),
     ),
 )
@@ -110,8 +109,8 @@ export class DeviceEventStore {
     return (await this.#queries.first(find, { ...place, id })) !== undefined
   }
 
-  /** @returns how many went. */
-  async removeBefore(tenantId: string, beforeMs: number, limit: number): Promise<number> {
-    return this.#queries.run(removeBefore, { tenantId, beforeMs, limit })
+  /** Of all tenants. @returns how many went. */
+  async removeBefore(beforeMs: number, limit: number): Promise<number> {
+    return this.#queries.run(removeBefore, { beforeMs, limit })
   }
 }

@@ -6,6 +6,7 @@ import type { Storage } from '../storage.ts'
 import type { Factor } from './device.ts'
 import { DeviceRefusal } from './device-refusal.ts'
 import type { Session, Standing } from './device-session-store.ts'
+import type { RequestLimiter } from './request-limiter.ts'
 import type { ServerNonces } from './server-nonces.ts'
 import { readSelfSigned, replayMemoryMs, requireCloseTime } from './signed-by-device.ts'
 
@@ -53,17 +54,24 @@ const accessTokenLengthMax = 512
 export class DeviceGate {
   readonly #storage: Storage
   readonly #nonces: ServerNonces
+  readonly #limiter: RequestLimiter
   readonly #clock: Clock
 
-  constructor(dependencies: { storage: Storage; nonces: ServerNonces; clock: Clock }) {
+  constructor(dependencies: {
+    storage: Storage
+    nonces: ServerNonces
+    limiter: RequestLimiter
+    clock: Clock
+  }) {
     this.#storage = dependencies.storage
     this.#nonces = dependencies.nonces
+    this.#limiter = dependencies.limiter
     this.#clock = dependencies.clock
   }
 
   /**
    * @throws DeviceRefusal `token_invalid`, `dpop_invalid`, `use_dpop_nonce`, `clock_skew`, `replayed`; then
-   *   `tenant_disabled`, `device_locked`, `not_linked`, `user_disabled`.
+   *   `tenant_disabled`, `device_locked`, `not_linked`, `user_disabled`. DomainError `too_many_requests`.
    */
   async enter(call: DeviceCall, origin: DeviceOrigin): Promise<DeviceSession> {
     await this.#nonces.ready()
@@ -113,6 +121,7 @@ export class DeviceGate {
       throw new DeviceRefusal('use_dpop_nonce')
     }
     requireCloseTime(claims.iat, nowMs)
+    this.#limiter.count(session.deviceId)
     const isFirst = await this.#storage.transaction(
       ({ deviceSessions }) =>
         deviceSessions.remember({

@@ -136,35 +136,38 @@ const remember = statement((db, p: Proof) =>
     .onConflict((known) => known.doNothing()),
 )
 
-const removeTokens = statement((db, p: { tenantId: string; nowMs: number; limit: number }) =>
+const removeTokens = statement((db, p: { nowMs: number; limit: number }) =>
   db
     .deleteFrom('device_token')
-    .where('tenant_id', '=', p.tenantId)
-    .where('token_hash', 'in', (eb) =>
-      eb
-        .selectFrom('device_token')
-        .select('token_hash')
-        .where('tenant_id', '=', p.tenantId)
-        .where('expires_at', '<=', p.nowMs)
-        .limit(p.limit),
+    .where(({ eb, refTuple }) =>
+      eb(
+        refTuple('tenant_id', 'token_hash'),
+        'in',
+        eb
+          .selectFrom('device_token')
+          .select(['tenant_id', 'token_hash'])
+          .where('expires_at', '<=', p.nowMs)
+          .orderBy('expires_at')
+          .limit(p.limit)
+          .$asTuple('tenant_id', 'token_hash'),
+      ),
     ),
 )
 
-const removeProofs = statement((db, p: { tenantId: string; nowMs: number; limit: number }) =>
+const removeProofs = statement((db, p: { nowMs: number; limit: number }) =>
   db
     .deleteFrom('device_proof')
-    .where('tenant_id', '=', p.tenantId)
     .where(({ eb, refTuple }) =>
       eb(
-        refTuple('key_thumbprint', 'jti'),
+        refTuple('tenant_id', 'key_thumbprint', 'jti'),
         'in',
         eb
           .selectFrom('device_proof')
-          .select(['key_thumbprint', 'jti'])
-          .where('tenant_id', '=', p.tenantId)
+          .select(['tenant_id', 'key_thumbprint', 'jti'])
           .where('until_ms', '<=', p.nowMs)
+          .orderBy('until_ms')
           .limit(p.limit)
-          .$asTuple('key_thumbprint', 'jti'),
+          .$asTuple('tenant_id', 'key_thumbprint', 'jti'),
       ),
     ),
 )
@@ -236,9 +239,9 @@ export class DeviceSessionStore {
     return (await this.#queries.run(remember, proof)) === 1
   }
 
-  /** @returns how many rows went; call again while it is about `limit`. */
-  async removeExpired(tenantId: string, nowMs: number, limit: number): Promise<number> {
-    const tokens = await this.#queries.run(removeTokens, { tenantId, nowMs, limit })
-    return tokens + (await this.#queries.run(removeProofs, { tenantId, nowMs, limit }))
+  /** Of all tenants. @returns how many rows went; none: nothing more is due. */
+  async removeExpired(nowMs: number, limit: number): Promise<number> {
+    const tokens = await this.#queries.run(removeTokens, { nowMs, limit })
+    return tokens + (await this.#queries.run(removeProofs, { nowMs, limit }))
   }
 }

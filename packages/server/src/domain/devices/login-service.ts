@@ -16,6 +16,7 @@ import {
   type FactorHolder,
   passFactor,
 } from './factor-check.ts'
+import type { RequestLimiter } from './request-limiter.ts'
 import type { ServerNonces } from './server-nonces.ts'
 import {
   clockSkewSeconds,
@@ -71,6 +72,7 @@ export class LoginService {
   readonly #settings: SettingsService
   readonly #factors: FactorCheck
   readonly #nonces: ServerNonces
+  readonly #limiter: RequestLimiter
   readonly #issuer: () => string
   readonly #clock: Clock
   readonly #randomness: Randomness
@@ -80,6 +82,7 @@ export class LoginService {
     settings: SettingsService
     factors: FactorCheck
     nonces: ServerNonces
+    limiter: RequestLimiter
     /** `{server}/device/v1`. */
     issuer: () => string
     clock: Clock
@@ -89,6 +92,7 @@ export class LoginService {
     this.#settings = dependencies.settings
     this.#factors = dependencies.factors
     this.#nonces = dependencies.nonces
+    this.#limiter = dependencies.limiter
     this.#issuer = dependencies.issuer
     this.#clock = dependencies.clock
     this.#randomness = dependencies.randomness
@@ -97,7 +101,7 @@ export class LoginService {
   /**
    * @throws DeviceRefusal `dpop_invalid`, `use_dpop_nonce`, `client_invalid`, `clock_skew`, `replayed`; `device_locked`,
    *   `not_linked`, `tenant_disabled`, `user_disabled`, `invalid_scope`, `factor_rejected`, `factor_locked`.
-   *   DomainError `too_many_requests` when too many PINs wait.
+   *   DomainError `too_many_requests` when too many PINs wait, or the device logs in too often.
    */
   async login(request: LoginRequest, origin: DeviceOrigin): Promise<Login> {
     await this.#nonces.ready()
@@ -155,6 +159,7 @@ export class LoginService {
     if (dpop.thumbprint !== device.keyThumbprint) throw new DeviceRefusal('dpop_invalid')
     requireCloseTime(claims.iat, nowMs)
     if (claims.exp + clockSkewSeconds <= nowMs / 1000) throw new DeviceRefusal('client_invalid')
+    this.#limiter.count(device.id)
     return { claims, device, dpopJti: dpop.jws.claims.jti }
   }
 
@@ -240,7 +245,7 @@ export class LoginService {
       this.#nonces.isCurrent(claims.nonce)
     if (!fits) return false
     requireCloseTime(claims.iat, nowMs)
-    return this.#storage.transaction(({ deviceSessions }) =>
+    const isFirst = await this.#storage.transaction(({ deviceSessions }) =>
       deviceSessions.remember({
         tenantId,
         keyThumbprint: assertion.kid ?? '',
@@ -248,6 +253,9 @@ export class LoginService {
         untilMs: nowMs + replayMemoryMs,
       }),
     )
+    // Seen before is not wrong: it says nothing about who guesses.
+    if (!isFirst) throw new DeviceRefusal('replayed')
+    return true
   }
 
   /** Gives the token out, if device and link still stand as they were read. */

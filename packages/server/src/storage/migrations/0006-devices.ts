@@ -68,7 +68,7 @@ export function devices(types: ColumnTypes): string[] {
       primary key (tenant_id, token_hash)`,
     ),
     'create unique index device_token_hash on device_token (token_hash)',
-    'create index device_token_expiry on device_token (tenant_id, expires_at)',
+    'create index device_token_expiry on device_token (expires_at)',
     table(
       'device_proof',
       `
@@ -76,7 +76,7 @@ export function devices(types: ColumnTypes): string[] {
       until_ms ${integer} not null,
       primary key (tenant_id, key_thumbprint, jti)`,
     ),
-    'create index device_proof_end on device_proof (tenant_id, until_ms)',
+    'create index device_proof_end on device_proof (until_ms)',
     table(
       'device_event',
       `
@@ -84,6 +84,6 @@ export function devices(types: ColumnTypes): string[] {
       type ${text} not null, data ${text} not null, created_at ${integer} not null,
       primary key (tenant_id, device_id, id)`,
     ),
-    'create index device_event_age on device_event (tenant_id, created_at)',
+    'create index device_event_age on device_event (created_at)',
   ]
 }

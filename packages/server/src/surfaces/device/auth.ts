@@ -16,6 +16,9 @@ export async function authenticate(
   publicUrl: () => string,
 ): Promise<DeviceSession> {
   await core.serverNonces.ready()
+  if (operation.id === 'createToken' && proofOf(request) === undefined) {
+    throw new DeviceRefusal('dpop_invalid')
+  }
   if (operation.security.length === 0) return nobody
   if (isRepeatedHeader(request, 'authorization')) throw new DeviceRefusal('token_invalid')
   const authorization = splitAuthorization(request.headers.authorization ?? '')

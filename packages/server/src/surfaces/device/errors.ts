@@ -58,6 +58,8 @@ const oauthErrors: Readonly<Record<string, string>> = {
 }
 
 const tokenOperation = 'createToken'
+/** What an OAuth library has to understand; the others are HTTP's. */
+const oauthStatuses: ReadonlySet<number> = new Set([400, 401, 403])
 const retryAfterSecondsDefault = 5
 
 /** `x-problem-codes` of the contract. @throws for a row that cannot be read. */
@@ -111,7 +113,9 @@ function render(
     instance: `urn:countersign:request:${requestId}`,
     ...(faults.length === 0 ? {} : { errors: faults }),
     ...members,
-    ...(isToken ? { error: oauthErrors[code] ?? 'invalid_request' } : {}),
+    ...(isToken && oauthStatuses.has(status)
+      ? { error: oauthErrors[code] ?? 'invalid_request' }
+      : {}),
   }
   return {
     status,

@@ -10,16 +10,32 @@ import { operations } from './operations.ts'
 
 const bodyBytesMax = 131_072
 
+/** docs/contracts/device.md, section 11: what a device in a browser needs. */
+const cors = {
+  methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'],
+  allowedHeaders: ['Authorization', 'Content-Type', 'DPoP', 'If-Match', 'Last-Event-ID'],
+  exposedHeaders: [
+    'DPoP-Nonce',
+    'ETag',
+    'Location',
+    'Retry-After',
+    'WWW-Authenticate',
+    'X-Request-Id',
+  ],
+} as const
+
 export interface DeviceDependencies {
   readonly contract: Contract
   readonly core: Core
   /** Origin, without a path. */
   readonly publicUrl: () => string
+  /** Origins whose pages may call. */
+  readonly corsOrigins: readonly string[]
 }
 
 /** Serves the device protocol. */
 export function mountDevice(app: FastifyInstance, dependencies: DeviceDependencies): void {
-  const { contract, core, publicUrl } = dependencies
+  const { contract, core, publicUrl, corsOrigins } = dependencies
   const problems = readDeviceProblems(contract)
   const ids = contract.operations.map(({ id }) => id)
   mountContract<DeviceCore, DeviceSession>(app, {
@@ -29,6 +45,7 @@ export function mountDevice(app: FastifyInstance, dependencies: DeviceDependenci
     authenticate: (request, operation) => authenticate(core, request, operation, publicUrl),
     renderFailure: deviceFailures(problems, () => core.serverNonces.issue()),
     territory: ['/device'],
+    cors: { ...cors, origins: corsOrigins },
     prepareBody: (body, { id }) => (id === 'createToken' ? withoutEmpty(body) : body),
     bodyLimits: Object.fromEntries(ids.map((id) => [id, bodyBytesMax])),
   })

@@ -1,0 +1,34 @@
+import type { Clock } from '../clock.ts'
+import type { Storage, Stores } from '../storage.ts'
+
+const rowsPerStep = 1_000
+/** How long one call works before it leaves the rest to the next one. */
+const workMsMax = 5_000
+/** How far back a device that was away is told what happened. */
+const eventsKeptMs = 86_400_000
+
+/** Takes away tokens, remembered proofs and events whose time is over. Nobody waits for it, and no tenant is visited. */
+export class DeviceExpiry {
+  readonly #storage: Storage
+  readonly #clock: Clock
+
+  constructor({ storage, clock }: { storage: Storage; clock: Clock }) {
+    this.#storage = storage
+    this.#clock = clock
+  }
+
+  /** To be called by one timer of the installation. */
+  async removeExpired(): Promise<void> {
+    const nowMs = this.#clock()
+    await this.#repeat(({ deviceSessions }) => deviceSessions.removeExpired(nowMs, rowsPerStep))
+    const beforeMs = nowMs - eventsKeptMs
+    await this.#repeat(({ deviceEvents }) => deviceEvents.removeBefore(beforeMs, rowsPerStep))
+  }
+
+  async #repeat(step: (stores: Stores) => Promise<number>): Promise<void> {
+    const endsAt = performance.now() + workMsMax
+    while (performance.now() < endsAt) {
+      if ((await this.#storage.transaction(step)) === 0) return
+    }
+  }
+}
