@@ -75,7 +75,6 @@ export class DeviceEnrolmentService {
   readonly #settings: SettingsService
   readonly #factors: FactorCheck
   readonly #authority: FirstEnrolment
-  readonly #limiter: FailureLimiter
   readonly #issuer: () => string
   readonly #clock: Clock
   readonly #nextId: IdSource
@@ -97,7 +96,6 @@ export class DeviceEnrolmentService {
     this.#settings = dependencies.settings
     this.#factors = dependencies.factors
     this.#authority = dependencies.authority
-    this.#limiter = dependencies.limiter
     this.#issuer = dependencies.issuer
     this.#clock = dependencies.clock
     this.#nextId = dependencies.nextId
@@ -117,7 +115,7 @@ export class DeviceEnrolmentService {
     origin: DeviceOrigin,
     via: EnrolledVia,
   ): Promise<EnrolledDevice> {
-    const found = await this.#find(request.code, origin)
+    const found = await this.#desk.findFor(origin.address, request.code)
     const expected = {
       aud: this.#issuer(),
       codeHash: found.codeHash,
@@ -164,19 +162,6 @@ export class DeviceEnrolmentService {
       const factor = await this.#checkFactor(checked, deviceId, request)
       return this.#linkTo(checked, { session, factor })
     })
-  }
-
-  /** Codes that are not there count against the address that guesses them. */
-  async #find(code: string, { address }: DeviceOrigin): Promise<EnrolmentCode> {
-    this.#limiter.requireRoom(address)
-    try {
-      return await this.#desk.find(code)
-    } catch (error) {
-      if (error instanceof DeviceRefusal && error.code === 'code_invalid') {
-        this.#limiter.count(address)
-      }
-      throw error
-    }
   }
 
   /** @throws DeviceRefusal `code_invalid` when the device is gone. */

@@ -1,4 +1,5 @@
 import type { Caller } from '../callers/caller.ts'
+import type { FailureLimiter } from '../callers/failure-limiter.ts'
 import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
 import { DeviceRefusal } from './device-refusal.ts'
@@ -16,11 +17,30 @@ const countedCodes: ReadonlySet<string> = new Set([
 /** Where codes are presented: found, still open, and closed to whoever fails too often. */
 export class EnrolmentCodeDesk {
   readonly #storage: Storage
+  readonly #limiter: FailureLimiter
   readonly #clock: Clock
 
-  constructor(dependencies: { storage: Storage; clock: Clock }) {
+  constructor(dependencies: { storage: Storage; limiter: FailureLimiter; clock: Clock }) {
     this.#storage = dependencies.storage
+    this.#limiter = dependencies.limiter
     this.#clock = dependencies.clock
+  }
+
+  /**
+   * As {@link find}; codes that nobody made count against the address that brings them.
+   *
+   * @throws DomainError `too_many_requests` too.
+   */
+  async findFor(address: string | null, code: string): Promise<EnrolmentCode> {
+    this.#limiter.requireRoom(address)
+    try {
+      return await this.find(code)
+    } catch (error) {
+      if (error instanceof DeviceRefusal && error.code === 'code_invalid') {
+        this.#limiter.count(address)
+      }
+      throw error
+    }
   }
 
   /** @throws DeviceRefusal `code_invalid`; `tenant_disabled`. */
