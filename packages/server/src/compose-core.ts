@@ -118,6 +118,8 @@ export interface ComposedCore {
   /** Everything that leaves the server, by kind. */
   readonly deliveryKinds: readonly DeliveryKind[]
   readonly cabinets: CabinetParts
+  /** Tells event streams of this process. */
+  readonly wakeups: DeviceWakeups
   /** Lets wake-ups of other processes in. */
   readonly listenToOthers: () => void
 }
@@ -221,7 +223,17 @@ export function composeCore(parts: CoreParts): ComposedCore {
       observer: { settlingFailed: (error) => observer.backgroundFailed('idempotency', error) },
     }),
     userDomains: new UserDomainService(base),
-    users: new UserService({ ...base, devices: devices.deviceEnding }),
+    users: new UserService({
+      ...base,
+      devices: {
+        async endOfUser(stores, caller, user) {
+          // While the devices are still there.
+          await approvals.approvalEnding.cancelOfUser(stores, caller, user)
+          return devices.deviceEnding.endOfUser(stores, caller, user)
+        },
+        wake: (tenantId, ids) => devices.deviceEnding.wake(tenantId, ids),
+      },
+    }),
     userIdentifiers: new UserIdentifierService(base),
     userLocks: new UserLockService(base),
     products: new ProductService(base),
@@ -269,6 +281,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     outbound,
     deliveryKinds: [new WebhookKind({ ...base, settings, outbound }), ...cabinets.deliveryKinds],
     cabinets,
+    wakeups,
     listenToOthers: () =>
       database.listen({
         received: (line) => wakeups.receive(line),

@@ -29,6 +29,15 @@ const goneReasons = {
   CANCELLED: 'cancelled',
 } as const satisfies Record<Ending['status'], GoneReason>
 
+/** The end of what is taken back. */
+export const cancellation = {
+  status: 'CANCELLED',
+  deviceId: null,
+  factor: null,
+  failureReason: 'CANCELLED',
+  failureMessage: null,
+} as const satisfies EndingRequest
+
 /** How an approval ends, and by what proof. */
 export interface EndingRequest extends Omit<Ending, 'eraseAtMs' | 'nowMs'> {
   /** Hex; of the bytes that a signature covers: ties the evidence to its record. */
@@ -85,6 +94,29 @@ export class ApprovalEnding {
     if (result === undefined) return undefined
     this.#wakeups.wake(tenantId, result.told)
     return result.ended
+  }
+
+  /** Takes back what is open, with its user: in the running transaction, before the user's devices go. */
+  async cancelOfUser(
+    stores: Stores,
+    caller: Caller,
+    { tenantId, userId }: { readonly tenantId: string; readonly userId: string },
+  ): Promise<void> {
+    const eraseAfterMs = await this.eraseAfterMs(tenantId)
+    for (let afterId = ''; ; ) {
+      const open = await stores.approvals.open.listOfUser({ tenantId, userId, afterId }, dueAtOnce)
+      for (const approval of open) {
+        const nowMs = this.#clock()
+        const eraseAtMs = nowMs + eraseAfterMs
+        const isEnded =
+          (await stores.approvals.end(approval, { ...cancellation, eraseAtMs, nowMs })) ||
+          (await stores.approvals.expire(approval, eraseAtMs, nowMs))
+        const ended = isEnded ? await stores.approvals.find(tenantId, approval.id) : undefined
+        if (ended !== undefined) await this.#record(stores, caller, ended)
+      }
+      afterId = open.at(-1)?.id ?? ''
+      if (open.length < dueAtOnce) return
+    }
   }
 
   /** Ends what is open past its deadline. To be called by one timer of the installation. */

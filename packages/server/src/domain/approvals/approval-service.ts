@@ -7,7 +7,7 @@ import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
 import { type Approval, approvalAt } from './approval.ts'
 import { type ApprovalDraft, newApproval, requireDraft, requireShowable } from './approval-draft.ts'
-import type { ApprovalEnding } from './approval-ending.ts'
+import { type ApprovalEnding, cancellation } from './approval-ending.ts'
 import type { ApprovalOpening } from './approval-opening.ts'
 import {
   requireApprovalReader,
@@ -18,13 +18,6 @@ import {
 import type { ApprovalFilter } from './approval-store.ts'
 
 const cancelledAtOnce = 100
-const cancellation = {
-  status: 'CANCELLED',
-  deviceId: null,
-  factor: null,
-  failureReason: 'CANCELLED',
-  failureMessage: null,
-} as const
 
 /** Approvals, as backends ask for them. */
 export class ApprovalService {
