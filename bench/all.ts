@@ -24,6 +24,7 @@ const programs = [
   'cabinets',
   'delivery',
   'certificates',
+  'filter',
   'start',
 ]
 const documentPath = fileURLToPath(new URL('../docs/performance.md', import.meta.url))
