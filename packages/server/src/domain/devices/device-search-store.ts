@@ -32,7 +32,7 @@ export class DeviceSearchStore {
    */
   async listOfUser(
     { tenantId, userId }: { readonly tenantId: string; readonly userId: string },
-    condition: Condition,
+    condition: Condition | undefined,
     limit: number,
   ): Promise<Device[]> {
     const id = column('d', 'id')
@@ -43,7 +43,7 @@ export class DeviceSearchStore {
       fragment`${column('d', 'tenant_id')} = ${tenantId}`,
       fragment`${id} = ${column('l', 'device_id')}`,
       fragment`${column('d', 'status')} = ${'ACTIVE'}`,
-      compileCondition(condition, deviceFields),
+      ...(condition === undefined ? [] : [compileCondition(condition, deviceFields)]),
     ]
     const rows = await this.#queries.all(
       fragmentStatement<DeviceTable>(

@@ -33,19 +33,18 @@ export class UserDeviceService {
   }
 
   /**
-   * Those that fit every condition, in order of enrolment; none for a name that is nobody's.
+   * Those that fit the condition, in order of enrolment; none for a name that is nobody's.
    *
-   * @param conditions fields: id, appName, platform, appVersion, sdkVersion, lockState.
+   * @param condition fields: id, appName, platform, appVersion, sdkVersion, lockState.
    * @throws DomainError `forbidden`, `tenant_not_found`; `invalid_request` for a condition that cannot be asked.
    */
   async list(
     caller: Caller,
     tenantId: string,
     userName: string,
-    conditions: readonly Condition[] = [],
+    condition: Condition | undefined,
   ): Promise<Device[]> {
     const userId = await this.#users.find(caller, tenantId, userName)
-    const condition = { op: 'and', conditions } as const
     const user = { tenantId, userId: userId ?? '' }
     // Asked for nobody too: a condition that cannot be asked is refused whoever is named.
     return this.#storage.read.deviceSearch.listOfUser(user, condition, devicesPerUserMax)

@@ -31,6 +31,87 @@ describe.each(engines)('Client Management on %s', (engine) => {
   const lock = (astClientId: string, lockReason = 'Locked by admin', token = ast.admin) =>
     ast.call('POST /lock', { token, body: { astClientId, lockReason } })
 
+  describe('getLinkedClientsByUserId', () => {
+    let android: TestDevice
+    let other: TestDevice
+    beforeAll(async () => {
+      android = await ast.addDevice('lister')
+      other = await ast.addDevice('lister')
+      await lock(other.id)
+    })
+    const listOf = (...filters: string[]) => {
+      const query = new URLSearchParams([
+        ['userId', 'lister'] as [string, string],
+        ...filters.map((one): [string, string] => ['filter', one]),
+      ])
+      return ast.call(`GET /astclients?${query.toString().replaceAll('+', '%20')}`)
+    }
+    const idsOf = async (...filters: string[]) => {
+      const { status, body } = await listOf(...filters)
+      expect(status).toBe(200)
+      return body.map(({ astClientId }: { astClientId: string }) => astClientId)
+    }
+
+    test('200 with all clients in order of enrolment, and what an overview needs', async () => {
+      const { body } = await listOf()
+      expect(body).toEqual([
+        {
+          astClientId: android.id,
+          appName: 'acme-bank',
+          appPlatform: 'Android',
+          appVersion: '2.4.1',
+          sdkVersion: '1.0.0',
+          lockState: 'NONE',
+          deviceName: null,
+          lastSuccessfulVerification: expect.any(Number),
+        },
+        expect.objectContaining({ astClientId: other.id, lockState: 'LOCKED' }),
+      ])
+    })
+
+    test('200 with those that fit all of several filters', async () => {
+      const both = [android.id, other.id]
+      expect(await idsOf('lockState=LOCKED')).toEqual([other.id])
+      expect(await idsOf('lockState!=LOCKED')).toEqual([android.id])
+      expect(await idsOf('appName^=acme', 'appPlatform="ANDROID"[i]')).toEqual(both)
+      expect(await idsOf('appPlatform=ANDROID')).toEqual([])
+      expect(await idsOf('lockState in {NONE, UNLOCKED}', 'appVersion like "2._.%"')).toEqual([
+        android.id,
+      ])
+      expect(await idsOf('lockState=LOCKED', 'lockState=NONE')).toEqual([])
+      expect(await idsOf(`astClientId=${android.id} or lockState=LOCKED`)).toEqual(both)
+      expect(await idsOf(`astClientId=${android.id} and sdkVersion=1.0.0`)).toEqual([android.id])
+    })
+
+    test('200 and empty for an unknown user and one of another tenant', async () => {
+      await ast.addDevice('foreign-lister', { tenantId: 'shop' })
+      for (const userId of ['never-heard', 'foreign-lister']) {
+        expect(await ast.call(`GET /astclients?userId=${userId}`)).toEqual({
+          status: 200,
+          body: [],
+        })
+      }
+    })
+
+    test.each([
+      'deviceName=x',
+      "appName='x' or 1=1",
+      'appName=',
+      'appName=x;drop table device',
+      '(lockState=NONE',
+      'lockState<null',
+      Array(65).fill('lockState=NONE').join(' or '),
+    ])('400 for the filter %s, whoever is asked for', async (filter) => {
+      expect((await listOf(filter)).status).toBe(400)
+      const query = new URLSearchParams({ userId: 'never-heard', filter })
+      expect((await ast.call(`GET /astclients?${query}`)).status).toBe(400)
+    })
+
+    test('400 without a user', async () => {
+      expect((await ast.call('GET /astclients')).status).toBe(400)
+    })
+  })
+
   describe('getAstClient', () => {
     test('200 with everything that is known of the client', async () => {
       const device = await ast.addDevice('details')

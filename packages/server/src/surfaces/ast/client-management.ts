@@ -1,7 +1,30 @@
 import type { Device, DeviceLink } from '#domain/devices/device.ts'
 import type { DeviceSelection } from '#domain/devices/user-device-service.ts'
+import { type FilterProperties, parseFilters } from '#domain/filter/filter-parser.ts'
 import type { Schemas } from './contract.gen.ts'
 import type { Endpoint } from './endpoint.ts'
+import { filtersOf } from './wire.ts'
+
+const clientProperties: FilterProperties = {
+  appName: { field: 'appName', kind: 'text' },
+  astClientId: { field: 'id', kind: 'text' },
+  appPlatform: { field: 'platform', kind: 'text' },
+  sdkVersion: { field: 'sdkVersion', kind: 'text' },
+  appVersion: { field: 'appVersion', kind: 'text' },
+  lockState: { field: 'lockState', kind: 'text' },
+}
+
+/** The user's clients that fit every filter. */
+export const getLinkedClientsByUserId: Endpoint<'getLinkedClientsByUserId'> = async ({
+  core,
+  caller,
+  params,
+  query,
+}) => {
+  const condition = parseFilters(filtersOf(query), clientProperties)
+  const devices = await core.userDevices.list(caller, params.tenantId, query.userId, condition)
+  return { status: 200, body: devices.map(toLinkedClient) }
+}
 
 /** Who is linked to a client. */
 export const getLinkedUsersByAstClientId: Endpoint<'getLinkedUsersByAstClientId'> = async ({
@@ -90,6 +113,19 @@ function toSelection(
   deviceIds: readonly string[] = [],
 ): DeviceSelection {
   return { which: selections[type], deviceIds }
+}
+
+function toLinkedClient(device: Device): Schemas['LinkedClient'] {
+  return {
+    astClientId: device.id,
+    appName: device.app.name,
+    appPlatform: device.app.platform,
+    appVersion: device.app.versionStr,
+    sdkVersion: device.app.sdkVersion,
+    lockState: device.lock.state,
+    deviceName: device.name,
+    lastSuccessfulVerification: device.lastSuccessAtMs,
+  }
 }
 
 function toAstClientDetails(

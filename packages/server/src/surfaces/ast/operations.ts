@@ -22,6 +22,7 @@ import {
   deleteUserData,
   disconnectUserClients,
   getAstClient,
+  getLinkedClientsByUserId,
   getLinkedUsersByAstClientId,
   lockClient,
   unlinkUser,
@@ -73,6 +74,7 @@ const certificateAuthority = {
 >
 
 const clientManagement = {
+  getLinkedClientsByUserId,
   getLinkedUsersByAstClientId,
   lockClient,
   unlockClient,
@@ -84,6 +86,7 @@ const clientManagement = {
   unlinkUserClients,
 } satisfies BuiltOperations<
   Operations,
+  | 'getLinkedClientsByUserId'
   | 'getLinkedUsersByAstClientId'
   | 'lockClient'
   | 'unlockClient'
