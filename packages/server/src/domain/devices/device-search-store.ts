@@ -47,7 +47,7 @@ export class DeviceSearchStore {
     ]
     const rows = await this.#queries.all(
       fragmentStatement<DeviceTable>(
-        fragment`(select d.* from ${tableAs('device_link', 'l')} cross join ${tableAs('device', 'd')} where ${joined(conditions, fragment` and `)} order by ${id} limit ${limit})`,
+        fragment`(select d.* from ${tableAs('device_link', 'l')} cross join ${tableAs('device', 'd')} where ${joined(conditions, fragment` and `)} order by ${column('l', 'device_id')} limit ${limit})`,
       ),
       nothing,
     )
