@@ -71,14 +71,8 @@ describe('UserSchemeService', () => {
   test('nobody is found in another tenant, or without the right to read', async () => {
     await use(['id', 'external', 'login'])
     expect(await schemes.find(ast, 'acme', 'abroad')).toBeUndefined()
-    await expect(schemes.get(ast, 'acme', 'abroad')).rejects.toThrow(
-      refusal('user_not_found') as Error,
-    )
-    await expect(schemes.find(ast, 'shop', 'abroad')).rejects.toThrow(
-      refusal('tenant_not_found') as Error,
-    )
-    await expect(schemes.find(native, 'acme', 'jsmith')).rejects.toThrow(
-      refusal('forbidden') as Error,
-    )
+    await expect(schemes.get(ast, 'acme', 'abroad')).rejects.toThrow(refusal('user_not_found'))
+    await expect(schemes.find(ast, 'shop', 'abroad')).rejects.toThrow(refusal('tenant_not_found'))
+    await expect(schemes.find(native, 'acme', 'jsmith')).rejects.toThrow(refusal('forbidden'))
   })
 })
