@@ -7,6 +7,7 @@ import type { EvidenceVerifyOptions } from './commands/evidence/evidence-verify.
 import { exitCodeHelp, exitCodes, failureOf } from './commands/failure.ts'
 import type { OtpOptions } from './commands/otp.ts'
 import type { OtpListPrintOptions } from './commands/otp-list/print.ts'
+import type { OutboxOptions } from './commands/outbox/outbox.ts'
 import type { RewrapOptions } from './commands/rewrap/rewrap.ts'
 import type { SimulateCabinetOptions } from './commands/simulate/simulate-cabinet.ts'
 import type { SimulatePhoneOptions } from './commands/simulate/simulate-phone.ts'
@@ -140,6 +141,32 @@ command(evidence, 'verify', 'check the evidence of a decision; needs no server a
         file,
         options,
       ),
+    ),
+  )
+
+const outbox = program.command('outbox').description('what waits for receivers, or was given up')
+
+command(outbox, 'list', 'show messages: kind, target, attempts; never what is in them')
+  .requiredOption('--tenant <id>', '_platform for what belongs to no tenant')
+  .option('--kind <kind>', 'such as webhook, okm-status, okm-audit, okm-events')
+  .option('--status <status>', 'waiting, delivered or failed')
+  .option('--id <id>', 'this message')
+  .option('--limit <n>', 'how many at most', '100')
+  .action(
+    run<OutboxOptions>(async (terminal, options) =>
+      (await import('./commands/outbox/outbox.ts')).outboxList(terminal, options),
+    ),
+  )
+
+command(outbox, 'redeliver', 'try again what was given up')
+  .requiredOption('--tenant <id>', '_platform for what belongs to no tenant')
+  .option('--kind <kind>', 'all of this kind')
+  .option('--id <id>', 'this message')
+  .option('--all', 'everything that was given up')
+  .option('--limit <n>', 'how many at most', '10000')
+  .action(
+    run<OutboxOptions>(async (terminal, options) =>
+      (await import('./commands/outbox/outbox.ts')).outboxRedeliver(terminal, options),
     ),
   )
 
