@@ -92,7 +92,7 @@ export async function simulatePhone(
     tenantId,
     server,
   }))
-  terminal.result({ phones, decisions }, [`${phones.length} phones, ${decisions.length} decisions`])
+  terminal.result({ phones, decisions }, [`phones: ${phones.length}, decisions: ${decisions.length}`])
 }
 
 /** The phone of a file; with `--enrol` a new one. A certificate is got as soon as there is a PIN to ask with. */
