@@ -151,11 +151,14 @@ export class Device {
       }),
     })
     const userId = new Answer(body).text('userId')
+    const former = this.#memory.enrolled.users.find((user) => user.userId === userId)?.bioKey
     await this.#memory.change((enrolled) => {
-      const former = enrolled.users.find((user) => user.userId === userId)
-      const user = { certificates: [], ...former, userId, ...(bioName && { bioKey: bioName }) }
-      return { ...enrolled, users: [...enrolled.users.filter((other) => other !== former), user] }
+      const known = enrolled.users.find((user) => user.userId === userId)
+      const user = { certificates: [], ...known, userId, ...(bioName && { bioKey: bioName }) }
+      return { ...enrolled, users: [...enrolled.users.filter((other) => other !== known), user] }
     })
+    // A renewed link has the new key.
+    if (former !== undefined && bioName !== undefined) await storage.deleteKey(former)
     return this.as(userId)
   }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises'
+import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { parseJson } from '@countersign/protocol/encoding/json.ts'
 import { isEcPublicJwk } from '@countersign/protocol/message/device-jws.ts'
@@ -77,15 +77,20 @@ export class FileStorage implements DeviceStorage {
 
   async #write(content: Content): Promise<void> {
     const next = `${this.#path}.${randomUUID()}`
-    let handle: FileHandle | undefined
     try {
-      handle = await open(next, 'wx', 0o600)
-      await handle.writeFile(`${JSON.stringify(content, undefined, 1)}\n`)
-      await handle.sync()
-    } finally {
-      await handle?.close()
+      const handle = await open(next, 'wx', 0o600)
+      try {
+        await handle.writeFile(`${JSON.stringify(content, undefined, 1)}\n`)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+      await rename(next, this.#path)
+    } catch (error) {
+      // A full disk leaves no keys lying about.
+      await rm(next, { force: true })
+      throw error
     }
-    await rename(next, this.#path)
     const folder = await open(dirname(this.#path), 'r')
     await folder.sync().finally(() => folder.close())
     this.#content = Promise.resolve(content)

@@ -27,7 +27,7 @@ export function createClone(options: { withCurl: boolean }): Clone {
   const path = mkdtempSync(join(tmpdir(), 'countersign-clone-'))
   for (const name of ['package.json', 'package-lock.json'])
     cpSync(join(root, name), join(path, name))
-  for (const name of ['protocol', 'server']) {
+  for (const name of ['device-sdk', 'protocol', 'server']) {
     cpSync(join(root, 'packages', name), join(path, 'packages', name), {
       recursive: true,
       filter: (source) => !/(\.test\.ts|\/node_modules|\/test)$/.test(source),
@@ -58,7 +58,9 @@ function linkPackages(path: string): void {
     if (name === '.bin' || name === '@countersign' || name === 'countersign') continue
     symlinkSync(join(installed, name), join(modules, name))
   }
-  symlinkSync('../../packages/protocol', join(modules, '@countersign', 'protocol'))
+  for (const name of ['device-sdk', 'protocol']) {
+    symlinkSync(`../../packages/${name}`, join(modules, '@countersign', name))
+  }
   symlinkSync('../packages/server', join(modules, 'countersign'))
   const bin = join(modules, '.bin')
   mkdirSync(bin)

@@ -32,6 +32,8 @@ export interface PhoneSurroundings {
 const repeatsMax = 5
 const pinTriesMax = 3
 const secondMs = 1_000
+/** Less than what timers can count. */
+const dialogSecondsMax = 604_800
 
 /** One simulated phone: it waits for approvals, shows them, and decides. */
 export class PhoneLife {
@@ -84,7 +86,10 @@ export class PhoneLife {
     const ending =
       remainingSeconds === undefined
         ? signal
-        : AbortSignal.any([signal, AbortSignal.timeout(remainingSeconds * secondMs)])
+        : AbortSignal.any([
+            signal,
+            AbortSignal.timeout(Math.min(remainingSeconds, dialogSecondsMax) * secondMs),
+          ])
     const result = await this.#decide(approval, ending).catch((error: unknown) => {
       if (ending.aborted && !signal.aborted) return { status: 'EXPIRED' }
       throw error

@@ -117,7 +117,7 @@ interface Exchange {
 
 async function answer(exchange: Exchange): Promise<void> {
   const { request, response, files, own } = exchange
-  const { pathname } = new URL(request.url ?? '/', 'http://phone.invalid')
+  const { pathname, search } = new URL(request.url ?? '/', 'http://phone.invalid')
   // Other names for this address (DNS rebinding) and other pages get nothing.
   const site = request.headers['sec-fetch-site'] ?? 'none'
   const isOwn = own.includes(request.headers.host ?? '')
@@ -126,7 +126,7 @@ async function answer(exchange: Exchange): Promise<void> {
     response.writeHead(403).end()
     return
   }
-  if (isApi) return forward(exchange)
+  if (isApi) return forward(exchange, pathname + search)
   const text = files.get(pathname)
   if (text === undefined || request.method !== 'GET') {
     response.writeHead(404).end()
@@ -137,7 +137,7 @@ async function answer(exchange: Exchange): Promise<void> {
 }
 
 /** Hands a call of the device protocol on, as it is. */
-async function forward({ request, response, server }: Exchange): Promise<void> {
+async function forward({ request, response, server }: Exchange, target: string): Promise<void> {
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
@@ -150,7 +150,7 @@ async function forward({ request, response, server }: Exchange): Promise<void> {
   }
   const ending = new AbortController()
   response.on('close', () => ending.abort())
-  const reply = await fetch(server + (request.url ?? ''), {
+  const reply = await fetch(server + target, {
     method: request.method ?? 'GET',
     headers: requestHeaders.flatMap((name): [string, string][] => {
       const value = request.headers[name]

@@ -92,7 +92,9 @@ export async function simulatePhone(
     tenantId,
     server,
   }))
-  terminal.result({ phones, decisions }, [`phones: ${phones.length}, decisions: ${decisions.length}`])
+  terminal.result({ phones, decisions }, [
+    `phones: ${phones.length}, decisions: ${decisions.length}`,
+  ])
 }
 
 /** The phone of a file; with `--enrol` a new one. A certificate is got as soon as there is a PIN to ask with. */
