@@ -16,6 +16,7 @@ import { openDatabase } from '#storage/database.ts'
 import { mountAst } from '#surfaces/ast/index.ts'
 import { mountDevice } from '#surfaces/device/index.ts'
 import { mountDualshield } from '#surfaces/dualshield/index.ts'
+import { mountKeyless } from '#surfaces/keyless/index.ts'
 import { mountOkm } from '#surfaces/okm/index.ts'
 import { mountOtpServer } from '#surfaces/otp-server/index.ts'
 import { mountPlatform } from '#surfaces/platform/index.ts'
@@ -202,6 +203,9 @@ export async function createApp(options: AppOptions): Promise<App> {
 
   if (config.surfaces.includes('otp-server')) {
     mountOtpServer(http, { contract: contractOf('otp-server'), core })
+  }
+  if (config.surfaces.includes('keyless')) {
+    mountKeyless(http, { contract: contractOf('keyless'), core, nodeId: config.nodeId })
   }
   if (config.surfaces.includes('okm')) {
     mountOkm(http, {

@@ -4,6 +4,7 @@ import type { Randomness } from '#custody/randomness.ts'
 import { JwsVerifier, Signer } from '#custody/signer.ts'
 import { Vault } from '#custody/vault.ts'
 import { composeApprovals } from '#domain/approvals/compose-approvals.ts'
+import { composeKeyless } from '#domain/approvals/compose-keyless.ts'
 import {
   type CabinetOptions,
   type CabinetParts,
@@ -196,6 +197,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     lateMs: database.engine === 'sqlite' ? 0 : lateCommitMsMax,
     feedFailed: (error) => observer.backgroundFailed('event streams', error),
   })
+  const keyless = composeKeyless({ ...base, settings, pki, devices, approvals })
   const tenantPurge = new TenantPurge(base)
   const serviceAccounts = new ServiceAccountService({
     ...base,
@@ -255,6 +257,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     ...devices,
     ...approvals,
     eventFeed,
+    ...keyless,
     checkpoints,
     pki,
     journal: new JournalService({ ...base, checkpoints, sealer }),

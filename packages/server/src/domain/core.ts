@@ -1,4 +1,5 @@
 import type { ApprovalParts } from './approvals/compose-approvals.ts'
+import type { KeylessParts } from './approvals/compose-keyless.ts'
 import type { AclLinkService } from './cabinets/acl-link-service.ts'
 import type { AclService } from './cabinets/acl-service.ts'
 import type { CabinetAuditService } from './cabinets/audit-service.ts'
@@ -43,7 +44,7 @@ import type { WebhookDeliveryService } from './webhooks/webhook-delivery-service
 import type { WebhookService } from './webhooks/webhook-service.ts'
 
 /** The services a surface gets; one member a noun. */
-export interface Core extends DeviceParts, ApprovalParts {
+export interface Core extends DeviceParts, ApprovalParts, KeylessParts {
   readonly clock: () => number
   readonly tenants: TenantService
   readonly settings: SettingsService

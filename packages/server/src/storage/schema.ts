@@ -180,6 +180,9 @@ export interface AppUserTable {
   description: string | null
   password_hash: string | null
   keyless_external_id: string | null
+  /** Since when the user has a Keyless external id, and since when the present one. */
+  keyless_external_created_at: number | null
+  keyless_external_updated_at: number | null
   last_login_at: number | null
   /** The latest use of credentials that are gone; of present ones their own rows tell. */
   last_authenticated_at: number | null

@@ -52,7 +52,8 @@ export async function openIn(
   const user = await stores.userViews.find(tenantId, userId, approval.createdAtMs)
   if (user?.status !== 'ACTIVE') throw new DomainError('user_disabled', 'The user is disabled.')
   const devices = await addressedDevices(stores, approval)
-  if (devices.length === 0) {
+  // A Keyless backend may ask before the user has a device.
+  if (devices.length === 0 && approval.surface !== 'keyless') {
     throw new DomainError('no_matching_device', 'No device of the user can be asked.')
   }
   if (reference !== null && !(await stores.approvals.takeReference(tenantId, reference, id))) {

@@ -1,5 +1,6 @@
 import type { JsonValue } from '@countersign/protocol/encoding/jcs.ts'
 import type { ApprovalTable } from '#storage/schema/approvals.ts'
+import { statement } from '#storage/statement.ts'
 import type { SurfaceName } from '../callers/caller.ts'
 import type { Factor } from '../devices/device.ts'
 import type {
@@ -12,12 +13,54 @@ import type {
   FailureReason,
 } from './approval.ts'
 
+/** Does nothing when the number is taken. */
+export const insert = statement((db, row: ApprovalTable) =>
+  db
+    .insertInto('approval')
+    .values({
+      tenant_id: row.tenant_id,
+      id: row.id,
+      number: row.number,
+      reference: row.reference,
+      kind: row.kind,
+      evidence: row.evidence,
+      user_id: row.user_id,
+      status: row.status,
+      text: row.text,
+      template_key: row.template_key,
+      data: row.data,
+      retrieval_seconds: row.retrieval_seconds,
+      decision_seconds: row.decision_seconds,
+      total_seconds: row.total_seconds,
+      factor: row.factor,
+      explicit_scope: row.explicit_scope,
+      max_age_seconds: row.max_age_seconds,
+      device_filter: row.device_filter,
+      push: row.push,
+      external_user_id: row.external_user_id,
+      surface: row.surface,
+      created_by: row.created_by,
+      created_at: row.created_at,
+      retrieved_at: row.retrieved_at,
+      expires_at: row.expires_at,
+      completed_at: row.completed_at,
+      erase_at: row.erase_at,
+      device_id: row.device_id,
+      decided_factor: row.decided_factor,
+      failure_reason: row.failure_reason,
+      failure_message: row.failure_message,
+    })
+    .onConflict((taken) => taken.doNothing()),
+)
+
 /** An approval as its row. */
 export function asRow(approval: Approval): ApprovalTable {
   const { timeouts, authentication, decision } = approval
   return {
     tenant_id: approval.tenantId,
     id: approval.id,
+    // Given by the store: it is the next free one.
+    number: null,
     reference: approval.reference,
     kind: approval.kind,
     evidence: approval.evidence,

@@ -1,10 +1,10 @@
 import type { Queries } from '#storage/queries.ts'
-import type { ApprovalTable } from '#storage/schema/approvals.ts'
 import { dynamicStatement, nothing, statement } from '#storage/statement.ts'
 import type { Factor } from '../devices/device.ts'
 import type { Approval, ApprovalKind, ApprovalStatus, FailureReason } from './approval.ts'
 import { ApprovalDeliveryStore } from './approval-delivery-store.ts'
-import { asApproval, asRow } from './approval-row-store.ts'
+import { firstNumberOf, numbersTried } from './approval-number.ts'
+import { asApproval, asRow, insert } from './approval-row-store.ts'
 import { EvidenceStore } from './evidence-store.ts'
 import { OpenApprovalStore } from './open-approval-store.ts'
 
@@ -46,41 +46,6 @@ interface Key {
   readonly tenantId: string
   readonly id: string
 }
-
-const insert = statement((db, row: ApprovalTable) =>
-  db.insertInto('approval').values({
-    tenant_id: row.tenant_id,
-    id: row.id,
-    reference: row.reference,
-    kind: row.kind,
-    evidence: row.evidence,
-    user_id: row.user_id,
-    status: row.status,
-    text: row.text,
-    template_key: row.template_key,
-    data: row.data,
-    retrieval_seconds: row.retrieval_seconds,
-    decision_seconds: row.decision_seconds,
-    total_seconds: row.total_seconds,
-    factor: row.factor,
-    explicit_scope: row.explicit_scope,
-    max_age_seconds: row.max_age_seconds,
-    device_filter: row.device_filter,
-    push: row.push,
-    external_user_id: row.external_user_id,
-    surface: row.surface,
-    created_by: row.created_by,
-    created_at: row.created_at,
-    retrieved_at: row.retrieved_at,
-    expires_at: row.expires_at,
-    completed_at: row.completed_at,
-    erase_at: row.erase_at,
-    device_id: row.device_id,
-    decided_factor: row.decided_factor,
-    failure_reason: row.failure_reason,
-    failure_message: row.failure_message,
-  }),
-)
 
 const takeReference = statement(
   (db, p: { tenantId: string; reference: string; approvalId: string }) =>
@@ -259,6 +224,7 @@ const eraseDeliveries = statement((db, p: Key) =>
 export class ApprovalStore {
   readonly deliveries: ApprovalDeliveryStore
   readonly evidence: EvidenceStore
+  /** What users are still asked, and the numbers of approvals. */
   readonly open: OpenApprovalStore
   readonly #queries: Queries
 
@@ -269,9 +235,14 @@ export class ApprovalStore {
     this.open = new OpenApprovalStore(queries)
   }
 
-  /** Its reference must have been taken before. */
+  /** Its reference must have been taken before. It gets the next free number at or above that of its moment. */
   async insert(approval: Approval): Promise<void> {
-    await this.#queries.run(insert, asRow(approval))
+    const row = asRow(approval)
+    const first = firstNumberOf(approval)
+    for (let number = first; number < first + numbersTried; number++) {
+      if ((await this.#queries.run(insert, { ...row, number })) === 1) return
+    }
+    throw new Error('The id of a new approval is taken, or every number near its moment.')
   }
 
   /** @returns false for one that was used before, in whatever state: the primary key decides, for ever. */

@@ -170,7 +170,8 @@ export class DecisionService {
       return await proveByFactor(checks, factor, decision.transactionData, context)
     } catch (error) {
       if (!(error instanceof FactorFailed)) throw error
-      const attempt = { factor: factor.type, action: 'approval.decided' }
+      const reference = approval.reference ?? approval.id
+      const attempt = { factor: factor.type, action: 'approval.decided', reference }
       throw await this.#factors.refuse(caller, holder, attempt)
     }
   }

@@ -151,7 +151,11 @@ export class SpontaneousService {
       factor: factor.type,
     }
     const signed = readDecision(factor.assertion, { device, link }, expected, this.#clock())
-    const attempt = { factor: factor.type, action: 'device.authenticated' }
+    const attempt = {
+      factor: factor.type,
+      action: 'device.authenticated',
+      reference: operation?.reference,
+    }
     if (signed === undefined || !this.#nonces.isCurrent(signed.claims.nonce)) {
       throw await this.#factors.refuse(caller, holder, attempt)
     }

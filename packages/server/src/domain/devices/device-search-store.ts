@@ -5,7 +5,7 @@ import { nothing } from '#storage/statement.ts'
 import type { Condition } from '../conditions/condition.ts'
 import { compileCondition } from '../conditions/condition-store.ts'
 import type { Device } from './device.ts'
-import { asDevice } from './device-store.ts'
+import { asDevice } from './device-row-store.ts'
 
 const deviceFields = {
   id: column('d', 'id'),

@@ -1,8 +1,10 @@
 import type { Queries } from '#storage/queries.ts'
 import type { DeviceTable } from '#storage/schema/devices.ts'
 import { dynamicStatement, nothing, statement } from '#storage/statement.ts'
+import { AuthenticationStore } from './authentication-store.ts'
 import type { AppFacts, Device, DeviceFacts, EnrolledVia, LockState } from './device.ts'
-import { asJwk } from './device-link-store.ts'
+import { asDevice } from './device-row-store.ts'
+import { EnrolledDeviceStore } from './enrolled-device-store.ts'
 
 export interface NewDevice extends DeviceFacts {
   readonly tenantId: string
@@ -193,10 +195,14 @@ const recordFailure = statement((db, p: Key & { nowMs: number }) =>
 
 /** Devices. Those that were deleted stay as rows; `find` gives them, lists do not. */
 export class DeviceStore {
+  readonly enrolled: EnrolledDeviceStore
+  readonly authentications: AuthenticationStore
   readonly #queries: Queries
 
   constructor(queries: Queries) {
     this.#queries = queries
+    this.enrolled = new EnrolledDeviceStore(queries)
+    this.authentications = new AuthenticationStore(queries)
   }
 
   /** Its key must have been taken in `enrolledKeys` before, its push token from whoever had it. */
@@ -356,43 +362,5 @@ function asRow(device: NewDevice): DeviceTable {
     last_success_at: null,
     last_failure_at: null,
     deleted_at: null,
-  }
-}
-
-export function asDevice(row: DeviceTable): Device {
-  return {
-    tenantId: row.tenant_id,
-    id: row.id,
-    keyThumbprint: row.key_thumbprint,
-    publicKey: asJwk(row.public_jwk),
-    status: row.status as Device['status'],
-    enrolledVia: row.enrolled_via as EnrolledVia,
-    name: row.name,
-    model: row.model,
-    osName: row.os_name,
-    osVersion: row.os_version,
-    app: {
-      name: row.app_name,
-      platform: row.platform,
-      architecture: row.architecture,
-      versionStr: row.app_version,
-      sdkVersion: row.sdk_version,
-      ...(row.integrity !== null && { integrity: row.integrity }),
-      ...(row.risks !== null && { risks: row.risks }),
-    },
-    pushToken: row.push_token,
-    locales: JSON.parse(row.locales) as string[],
-    lock: {
-      state: row.lock_state as LockState,
-      reason: row.lock_reason,
-      changedAtMs: row.lock_changed_at,
-    },
-    sessionEpoch: row.session_epoch,
-    createdAtMs: row.created_at,
-    updatedAtMs: row.updated_at,
-    lastSeenAtMs: row.last_seen_at,
-    lastSuccessAtMs: row.last_success_at,
-    lastFailureAtMs: row.last_failure_at,
-    deletedAtMs: row.deleted_at,
   }
 }

@@ -20,6 +20,15 @@ export interface BroughtFactor {
   readonly holds: boolean
 }
 
+/** What a factor was brought for. */
+export interface FactorAttempt {
+  readonly factor: Factor
+  /** Of the record. */
+  readonly action: string
+  /** Of the approval that it was about: its reference, else its id. */
+  readonly reference?: string | undefined
+}
+
 /** Text as people type it, in one form: the same PIN from another keyboard is the same PIN. */
 export function normalPin(pin: string): string {
   return pin.normalize('NFC')
@@ -74,7 +83,7 @@ export class FactorCheck {
   async refuse(
     caller: Caller,
     holder: FactorHolder,
-    { factor, action }: { factor: Factor; action: string },
+    { factor, action, reference }: FactorAttempt,
     alongside: (stores: Stores) => Promise<void> = async () => {},
   ): Promise<DeviceRefusal> {
     const { tenantId, deviceId, userId } = holder
@@ -98,6 +107,7 @@ export class FactorCheck {
         userId,
         detail: {
           factor,
+          ...(reference === undefined ? {} : { reference }),
           reason: counted === undefined ? 'FACTOR_LOCKED' : 'WRONG_FACTOR',
           ...(counted === undefined ? {} : { failureCount: counted.failures }),
         },

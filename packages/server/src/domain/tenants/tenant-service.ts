@@ -131,6 +131,16 @@ export class TenantService {
   }
 
   /**
+   * The server-wide number of the caller's tenant, for those who may not read the tenant itself.
+   *
+   * @throws DomainError `forbidden`, `tenant_not_found`.
+   */
+  async numberOf(caller: Caller, tenantId: string): Promise<number> {
+    caller.requireIn(tenantId, 'keyless:backend')
+    return (await this.#storage.read.tenants.get(tenantId)).number
+  }
+
+  /**
    * Makes sure that the tenant of a path is there for the caller; no scope is asked for.
    *
    * @throws DomainError `tenant_not_found`.

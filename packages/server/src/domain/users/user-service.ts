@@ -20,6 +20,7 @@ import {
 import { tellOfUser } from './user-events.ts'
 import { lockUser } from './user-lock.ts'
 import { asFilter, requireWholePair, type UserQuery } from './user-query.ts'
+import type { UserReference } from './user-resolver.ts'
 import { requireUserReader, requireUserWriter } from './user-rights.ts'
 import { type NewUser, newUser, type UserUpdate } from './user-store.ts'
 
@@ -196,7 +197,7 @@ export class UserService {
 
   /**
    * Deletes the user with everything that is the user's alone: assignments (the tokens stay), failures, links to devices
-   * with PIN and certificates, identifiers. Devices without another user go; of the identifiers only those that name once
+   * with PIN and certificates, identifiers. Open approvals are cancelled. Devices without another user go; of the identifiers only those that name once
    * stay taken.
    *
    * @throws DomainError `forbidden`, `tenant_not_found`, `user_not_found`.
@@ -225,6 +226,18 @@ export class UserService {
       return ended
     })
     this.#devices.wake(tenantId, deviceIds)
+  }
+
+  /**
+   * The same for a user who is named in another way.
+   *
+   * @throws DomainError `forbidden`, `tenant_not_found`, `user_not_found`.
+   */
+  async deleteNamed(caller: Caller, tenantId: string, named: UserReference): Promise<void> {
+    requireUserWriter(caller, tenantId)
+    const { tenants, userResolver } = this.#storage.read
+    await tenants.requireFor(caller, tenantId)
+    await this.delete(caller, tenantId, await userResolver.getUserId(tenantId, named))
   }
 
   /** Takes tens of milliseconds, so it comes before the transaction. */

@@ -1,6 +1,7 @@
 import type { Queries } from '#storage/queries.ts'
 import type { AppUserTable } from '#storage/schema.ts'
-import { dynamicStatement, nothing, statement } from '#storage/statement.ts'
+import { dynamicStatement, integerParameter, nothing, statement } from '#storage/statement.ts'
+import { ExternalUserStore } from './external-user-store.ts'
 import { foldText } from './name-text.ts'
 import type { UserAttributes, UserDraft, UserStatus } from './user.ts'
 
@@ -77,6 +78,8 @@ const insert = statement((db, row: AppUserTable) =>
       description: row.description,
       password_hash: row.password_hash,
       keyless_external_id: row.keyless_external_id,
+      keyless_external_created_at: row.keyless_external_created_at,
+      keyless_external_updated_at: row.keyless_external_updated_at,
       last_login_at: row.last_login_at,
       last_authenticated_at: row.last_authenticated_at,
       created_at: row.created_at,
@@ -108,16 +111,45 @@ const hold = statement((db, p: Key) =>
     .where('id', '=', p.id),
 )
 
+/** Before the label itself is written: the same one again changes nothing. */
+const dateLabel = statement((db, p: Key & { label: string; nowMs: number }) =>
+  db
+    .updateTable('app_user')
+    .set((eb) => ({
+      keyless_external_created_at: eb.fn.coalesce(
+        'keyless_external_created_at',
+        integerParameter(p.nowMs),
+      ),
+      keyless_external_updated_at: p.nowMs,
+    }))
+    .where('tenant_id', '=', p.tenantId)
+    .where('id', '=', p.id)
+    .where((eb) =>
+      eb.or([eb('keyless_external_id', 'is', null), eb('keyless_external_id', '<>', p.label)]),
+    ),
+)
+
+const endLabel = statement((db, p: Key) =>
+  db
+    .updateTable('app_user')
+    .set({ keyless_external_created_at: null, keyless_external_updated_at: null })
+    .where('tenant_id', '=', p.tenantId)
+    .where('id', '=', p.id),
+)
+
 const remove = statement((db, p: Key) =>
   db.deleteFrom('app_user').where('tenant_id', '=', p.tenantId).where('id', '=', p.id),
 )
 
 /** Rows of `app_user`: writing them, and asking whether they are there. */
 export class UserStore {
+  /** Their labels, with dates. */
+  readonly external: ExternalUserStore
   readonly #queries: Queries
 
   constructor(queries: Queries) {
     this.#queries = queries
+    this.external = new ExternalUserStore(queries)
   }
 
   /** @returns false when the id or the login name is taken. */
@@ -148,6 +180,9 @@ export class UserStore {
    * @throws StorageError `taken` when the login name is taken in the domain.
    */
   async update(tenantId: string, id: string, update: UserUpdate, nowMs: number): Promise<boolean> {
+    const { keylessExternalId: label } = update
+    if (label === null) await this.#queries.run(endLabel, { tenantId, id })
+    else if (label !== undefined) await this.#queries.run(dateLabel, { tenantId, id, label, nowMs })
     const changed = await this.#queries.run(
       dynamicStatement((db) =>
         db
@@ -214,6 +249,8 @@ function asRow(user: NewUser): AppUserTable {
     description: user.description,
     password_hash: user.passwordHash,
     keyless_external_id: user.keylessExternalId,
+    keyless_external_created_at: user.keylessExternalId === null ? null : user.createdAtMs,
+    keyless_external_updated_at: user.keylessExternalId === null ? null : user.createdAtMs,
     last_login_at: null,
     last_authenticated_at: null,
     created_at: user.createdAtMs,

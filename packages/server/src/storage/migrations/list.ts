@@ -6,6 +6,7 @@ import { cabinets } from './0004-cabinets.ts'
 import { certificates } from './0005-certificates.ts'
 import { devices } from './0006-devices.ts'
 import { approvals } from './0007-approvals.ts'
+import { keyless } from './0008-keyless.ts'
 
 export interface Migration {
   readonly version: number
@@ -22,6 +23,7 @@ export const migrations: readonly Migration[] = [
   { version: 5, name: 'certificates', statements: certificates },
   { version: 6, name: 'devices', statements: devices },
   { version: 7, name: 'approvals', statements: approvals },
+  { version: 8, name: 'keyless', statements: keyless },
 ]
 
 export const latestVersion = migrations.at(-1)?.version ?? 0

@@ -9,6 +9,8 @@ export interface ApprovalTables {
 export interface ApprovalTable {
   tenant_id: string
   id: string
+  /** Unique in the tenant, rising with the time of creation; what Keyless calls the id. */
+  number: number | null
   reference: string | null
   /** TRANSACTION, MESSAGE. */
   kind: string
