@@ -268,6 +268,29 @@ describe('the SDK against the server', () => {
     expect(seen).toEqual([`approval.available ${approvalId}`])
   })
 
+  test.each(['stream', 'poll', 'list'] as const)(
+    'by %s: what comes while it listens is told, and each event once',
+    async (mode) => {
+      const device = await enrol()
+      const first = await ask(device)
+      const stop = new AbortController()
+      const seen: (string | undefined)[] = []
+      const faults: unknown[] = []
+      const onRetry = (error: unknown) => faults.push(error)
+      for await (const event of device.events.listen({ signal: stop.signal, mode, onRetry })) {
+        seen.push(event.approvalId)
+        if (seen.length === 1) void ask(device).then((id) => seen.push(`asked ${id}`))
+        else stop.abort()
+      }
+      const [one, asked = '', two] = seen
+      expect(one).toBe(first)
+      expect(asked).toBe(`asked ${two}`)
+      expect(faults).toEqual([])
+      const path = { stream: '/events', poll: '/events/poll', list: '/approvals' }[mode]
+      expect(calls).toContain(`GET /device/v1${path}`)
+    },
+  )
+
   test('a user is authenticated without an approval', async () => {
     const device = await enrol()
     const operation = { reference: 'login-1', payload: 'Log in to acme' }
