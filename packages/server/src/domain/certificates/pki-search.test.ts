@@ -105,7 +105,7 @@ describe.each(engines)('searches on %s', (engine) => {
     const unknown = { op: '=', field: 'constructor', value: 'x' } as const
     await expect(search(unknown)).rejects.toThrow(refusal('invalid_request'))
     let deep: Condition = { op: '=', field: 'user', value: 'x' }
-    for (let level = 0; level < 34; level++) deep = { op: 'and', conditions: [deep] }
+    for (let level = 0; level < 36; level++) deep = { op: 'and', conditions: [deep] }
     await expect(search(deep)).rejects.toThrow(refusal('invalid_request'))
     const stranger = testCaller('shop', ['ast:read'])
     await expect(search(unknown, stranger)).rejects.toThrow(refusal('tenant_not_found'))

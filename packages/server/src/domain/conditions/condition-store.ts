@@ -6,8 +6,8 @@ import type { Condition } from './condition.ts'
 export type ConditionFields = Readonly<Record<string, Fragment>>
 
 const conditionsMax = 64
-/** `and` within `or` within brackets, 16 times. */
-const depthMax = 34
+/** What 16 brackets make of it, `and` within `or` in each; one around them, and one for the comparison. */
+const depthMax = 36
 const valuesMax = 4_096
 const always = fragment`1 = 1`
 const never = fragment`1 = 0`
@@ -15,7 +15,7 @@ const never = fragment`1 = 0`
 /**
  * A condition as SQL of both engines; what was given becomes parameters, never text.
  *
- * @throws DomainError `invalid_request` for an unknown field, and for more than 64 comparisons or 34 levels.
+ * @throws DomainError `invalid_request` for an unknown field, and for more than 64 comparisons or 36 levels.
  */
 export function compileCondition(condition: Condition, fields: ConditionFields): Fragment {
   let left = conditionsMax

@@ -372,4 +372,15 @@ describe('filters', () => {
     )
     expect(compared).toBeGreaterThan(600)
   }, 60_000)
+
+  test('whatever the parser takes can be asked, the deepest and the longest too', async () => {
+    const tenantId = await store([{ id: '1', name: 'a', other: null, number: 5, at: null }])
+    let deepest = 'name=x'
+    for (let depth = 0; depth < 16; depth++) deepest = `name=x or name=a and (${deepest})`
+    expect(await select(tenantId, [`${deepest} or name=a`, 'number=5'])).toEqual([['1'], ['1']])
+    const longest = `name in {${Array(2_040).fill('b').join()},a}`
+    expect(await select(tenantId, [longest])).toEqual([['1'], ['1']])
+    const most = Array(64).fill('name=x').join(' or ')
+    expect(await select(tenantId, [most])).toEqual([[], []])
+  })
 })
