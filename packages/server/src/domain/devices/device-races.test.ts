@@ -1,0 +1,148 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { engines, testCaller } from '#test/support/core.ts'
+import { createPlatformApi, type PlatformApi } from '#test/support/platform-api.ts'
+import { createTestDatabase, type TestDatabase } from '#test/support/postgres.ts'
+import { addTestUser, createCode, enrolDevice, TestDevice } from '#test/support/test-device.ts'
+
+const tries = 20
+
+describe.each(engines)('what is spent once, on %s', (engine) => {
+  let database: TestDatabase | undefined
+  let api: PlatformApi
+
+  beforeAll(async () => {
+    database = engine === 'postgres' ? await createTestDatabase() : undefined
+    api = await createPlatformApi(
+      database === undefined
+        ? {}
+        : {
+            COUNTERSIGN_DATABASE_URL: database.url,
+            COUNTERSIGN_MASTER_KEY: Buffer.alloc(32, 7).toString('base64'),
+          },
+    )
+    await api.createTenant('acme')
+    await api.createTenant('shop')
+    await enrolDevice(api)
+  }, 60_000)
+  afterAll(async () => {
+    await api[Symbol.asyncDispose]()
+    await database?.drop()
+  })
+
+  const count = (replies: readonly { body: { code?: string } }[]) => {
+    const counts: Record<string, number> = {}
+    for (const { body } of replies) {
+      const code = body.code ?? 'ok'
+      counts[code] = (counts[code] ?? 0) + 1
+    }
+    return counts
+  }
+  const many = <T>(make: (index: number) => Promise<T>) =>
+    Promise.all(Array.from({ length: tries }, (_, index) => make(index)))
+
+  test('one code by twenty devices: one of them has it, and one user was made', async () => {
+    const code = await createCode(api, 'acme', null)
+    const before = await api.app.core.devices.list(testCaller('acme', ['tenant:read']), 'acme', {
+      limit: 200,
+    })
+    const replies = await many(() => new TestDevice(api).enrol(code, {}))
+    expect(count(replies)).toEqual({ ok: 1, code_invalid: tries - 1 })
+    const after = await api.app.core.devices.list(testCaller('acme', ['tenant:read']), 'acme', {
+      limit: 200,
+    })
+    expect(after.items).toHaveLength(before.items.length + 1)
+  }, 60_000)
+
+  test('one key with codes of two tenants: one of them has it', async () => {
+    const { deviceKey } = new TestDevice(api)
+    const codes = await many((index) => createCode(api, index % 2 ? 'acme' : 'shop', null))
+    const replies = await Promise.all(
+      codes.map((code) => new TestDevice(api, { deviceKey }).enrol(code, {})),
+    )
+    expect(count(replies)).toEqual({ ok: 1, device_key_known: tries - 1 })
+  }, 60_000)
+
+  test('one PIN, set by two enrolments at once: the first one counts, the other is asked for it', async () => {
+    await addTestUser(api, 'acme', 'racer')
+    const codes = [
+      await createCode(api, 'acme', 'racer'),
+      await createCode(api, 'acme', 'racer'),
+      await createCode(api, 'acme', 'racer'),
+    ]
+    const devices = codes.map(() => new TestDevice(api))
+    const replies = await Promise.all(
+      devices.map((device, index) => device.enrol(codes[index] ?? '', { pin: `100${index}` })),
+    )
+    const winner = replies.findIndex(({ status }) => status === 201)
+    const { ok, ...others } = count(replies)
+    expect(ok).toBe(1)
+    expect(Object.keys(others).every((code) => /^factor_re(quired|jected)$/.test(code))).toBe(true)
+    const [device] = devices.filter(({ id }) => id !== '')
+    expect((await device?.login({ pin: `100${winner}` }))?.status).toBe(200)
+  }, 60_000)
+
+  test('one proof twenty times: it counts once', async () => {
+    const device = await enrolDevice(api)
+    await device.login()
+    const dpop = { jti: 'C'.repeat(22) }
+    const replies = await many(() => device.call('GET /device', { dpop }))
+    expect(count(replies)).toEqual({ ok: 1, replayed: tries - 1 })
+  })
+
+  test('twenty wrong PINs at once: five are looked at, the others find the lock', async () => {
+    const device = await enrolDevice(api)
+    const requests = await many(() => device.loginRequest({ pin: '0000' }))
+    const replies = await Promise.all(
+      requests.map(({ dpop, form }) => device.sendToken(form, { dpop })),
+    )
+    expect(count(replies)).toEqual({ factor_rejected: 5, factor_locked: tries - 5 })
+    const left = replies.flatMap(({ body }) => body.attemptsLeft ?? [])
+    expect(left.sort()).toEqual([0, 1, 2, 3, 4])
+  }, 60_000)
+
+  test('logins against a lock: no token outlives it', async () => {
+    const admin = testCaller('acme', ['tenant:write'])
+    const { devices } = api.app.core
+    for (let round = 0; round < 5; round++) {
+      const device = await enrolDevice(api)
+      const requests = await Promise.all([1, 2, 3, 4].map(() => device.loginRequest()))
+      const [, ...replies] = await Promise.all([
+        devices.lock(admin, 'acme', { id: device.id, reason: null }),
+        ...requests.map(({ dpop, form }) => device.sendToken(form, { dpop })),
+      ])
+      for (const { status, body } of replies) {
+        if (status !== 200) {
+          expect(['device_locked', 'client_invalid']).toContain(body.code)
+          continue
+        }
+        device.accessToken = body.access_token
+        expect((await device.call('GET /device')).body.code).toBe('device_locked')
+      }
+      await devices.unlock(admin, 'acme', device.id)
+      for (const { status, body } of replies) {
+        if (status !== 200) continue
+        device.accessToken = body.access_token
+        expect((await device.call('GET /device')).body.code).toBe('token_invalid')
+      }
+    }
+  }, 60_000)
+
+  test('one user linked twice at once, and unlinked twice: one link, one end', async () => {
+    const device = await enrolDevice(api)
+    await device.login()
+    await addTestUser(api, 'acme', `linked-${engine}`)
+    const codes = [
+      await createCode(api, 'acme', `linked-${engine}`),
+      await createCode(api, 'acme', `linked-${engine}`),
+    ]
+    const linked = await Promise.all(
+      codes.map((code) => device.link(code, { hasBio: false, pin: '1234' })),
+    )
+    expect(linked.filter(({ status }) => status === 201).length).toBeGreaterThan(0)
+    await device.login({ userId: `linked-${engine}` })
+    const ends = await Promise.all(
+      [1, 2, 3].map(() => device.call(`DELETE /links/linked-${engine}`)),
+    )
+    expect(ends.filter(({ status }) => status === 204)).toHaveLength(1)
+  }, 60_000)
+})
