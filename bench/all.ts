@@ -25,6 +25,7 @@ const programs = [
   'delivery',
   'certificates',
   'filter',
+  'approvals',
   'start',
 ]
 const documentPath = fileURLToPath(new URL('../docs/performance.md', import.meta.url))

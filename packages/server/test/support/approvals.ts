@@ -36,14 +36,19 @@ export const tenantId = 'acme'
 
 export async function createApprovalBench(
   engine: TestEngine = 'sqlite',
-  options: { readonly clock?: TestClock } = {},
+  options: {
+    readonly clock?: TestClock
+    /** A database that others will look at; it stays. */
+    readonly url?: string
+  } = {},
 ): Promise<ApprovalBench> {
   const clock = options.clock ?? createTestClock()
   const own = engine === 'postgres' ? await createTestDatabase() : undefined
+  const url = options.url ?? own?.url
   const test =
-    own === undefined ? await createTestStorage({ clock }) : { database: openDatabase(own.url) }
+    url === undefined ? await createTestStorage({ clock }) : { database: openDatabase(url) }
   const { database } = test
-  if (own !== undefined) await database.migrate()
+  if (url !== undefined) await database.migrate()
   const composed = composeCore({
     database,
     masterKey: testMasterKey(),

@@ -1,0 +1,24 @@
+/**
+ * Decides approvals until it is killed: `asked <id>` on standard output before each decision goes in, `done <id>` when it
+ * was answered. Devices sign with CMS, sixteen decisions at a time.
+ *
+ *     node decide.ts <database url>
+ */
+import { createApprovalBench } from '../../support/approvals.ts'
+
+const [url = ''] = process.argv.slice(2)
+const bench = await createApprovalBench('sqlite', { url })
+const userId = await bench.createUser()
+const phone = await bench.enrol(userId, { pin: '4711' })
+await phone.certify()
+await Promise.all(
+  Array.from({ length: 16 }, async () => {
+    for (;;) {
+      const { id } = await bench.ask(userId, {}, bench.ast)
+      const decision = await phone.bySignature(await phone.retrieve(id))
+      process.stdout.write(`asked ${id}\n`)
+      await phone.decide(id, decision)
+      process.stdout.write(`done ${id}\n`)
+    }
+  }),
+)
