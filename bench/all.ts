@@ -23,6 +23,7 @@ const programs = [
   'print',
   'cabinets',
   'delivery',
+  'streams',
   'certificates',
   'filter',
   'approvals',

@@ -2,7 +2,10 @@ import type { ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import type { FastifyRequest } from 'fastify'
 
-/** Writes a body piece by piece, for as long as it likes, behind a head that is sent; ends it, or lets it be cut off. */
+/**
+ * Writes a body piece by piece, for as long as it likes, behind a head that is sent; ends it, or lets it be cut off. What the
+ * request said is gone by then.
+ */
 export type BodyWriter = (response: ServerResponse) => void
 
 /** What is sent as it is: text, bytes, a stream of them, or whatever somebody writes. */

@@ -39,8 +39,12 @@ export class ReplyWriter {
     if (answer.headers !== undefined) reply.headers(answer.headers)
     const body = write(answer.body)
     if (typeof body !== 'function') return reply.send(body)
-    // From here on the response is the writer's: nothing of the framework waits for its end.
+    // From here on the response is the writer's. There may be thousands for an hour: they keep nothing of their requests.
     reply.hijack()
+    const { request } = reply
+    request.admission = undefined
+    request.raw.rawHeaders = []
+    request.raw.headers = {}
     reply.raw.writeHead(reply.statusCode, reply.getHeaders() as OutgoingHttpHeaders)
     ;(body as BodyWriter)(reply.raw)
     return reply

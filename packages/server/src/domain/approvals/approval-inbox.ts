@@ -27,6 +27,8 @@ export interface InboxItem {
   readonly delivery: Delivery | undefined
 }
 
+type OfUserAndDevice = Pick<DeviceSession, 'tenantId' | 'deviceId' | 'userId'>
+
 /** Most that waits for one user at a time on the wire. */
 export const inboxItemsMax = 100
 
@@ -50,7 +52,7 @@ export class ApprovalInbox {
   }
 
   /** Open approvals for the session's user on this device, and messages it has not fetched; oldest first. */
-  async list(session: DeviceSession): Promise<Approval[]> {
+  async list(session: OfUserAndDevice): Promise<Approval[]> {
     const { tenantId, deviceId } = session
     const { read } = this.#storage
     const device = await getDevice(read, tenantId, deviceId)
@@ -58,7 +60,7 @@ export class ApprovalInbox {
   }
 
   /** True for whatever the session's user was ever asked, until it is erased. */
-  async isKnown({ tenantId, userId }: DeviceSession, id: string): Promise<boolean> {
+  async isKnown({ tenantId, userId }: OfUserAndDevice, id: string): Promise<boolean> {
     return (await this.#storage.read.approvals.find(tenantId, id))?.userId === userId
   }
 

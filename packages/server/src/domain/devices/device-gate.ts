@@ -87,7 +87,9 @@ export class DeviceGate {
    *
    * @throws DeviceRefusal as {@link enter}, time and proof aside.
    */
-  async lookAgain(session: DeviceSession): Promise<void> {
+  async lookAgain(
+    session: Pick<DeviceSession, 'tenantId' | 'deviceId' | 'userId' | 'sessionEpoch' | 'linkEpoch'>,
+  ): Promise<void> {
     const { tenantId, deviceId, userId, sessionEpoch, linkEpoch } = session
     const of = { tenantId, deviceId, userId }
     const standing = await this.#storage.read.deviceSessions.findStanding(of)

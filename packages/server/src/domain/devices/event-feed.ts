@@ -3,7 +3,7 @@ import { DomainError } from '../errors.ts'
 import type { DeviceEvent } from './device-event-store.ts'
 import type { DeviceSession } from './device-gate.ts'
 import type { DeviceWakeups } from './device-wakeups.ts'
-import { EventReader, type EventSources, type News } from './event-reader.ts'
+import { EventReader, type EventSources, type FollowedSession, type News } from './event-reader.ts'
 
 /** Whoever tells a device what comes. */
 export interface EventFollower {
@@ -37,6 +37,8 @@ const slotCount = 100
 /** A device's rows are read without a wake-up at every third beat; at every one while wake-ups may be lost. */
 const beatsPerLook = 3
 export const streamMsMax = 3_600_000
+/** From the request to the first word. */
+const openingMsMax = 60_000
 /** The next one ends the oldest; counted in each process. */
 const followingsPerUserAndDevice = 2
 /** Of one process. */
@@ -135,9 +137,10 @@ export class EventFeed {
   beat(): void {
     const slot = this.#slots[this.#beatingSlot] as Set<Follow>
     this.#beatingSlot = (this.#beatingSlot + 1) % slotCount
-    const oldestMs = this.#clock() - streamMsMax
+    const nowMs = this.#clock()
     for (const follow of slot) {
-      if (follow.startedAtMs <= oldestMs) follow.end()
+      const msMax = follow.isStarted ? streamMsMax : openingMsMax
+      if (follow.startedAtMs <= nowMs - msMax) follow.end()
       else follow.beat(this.#isDeaf)
     }
   }
@@ -200,12 +203,16 @@ class Follow implements Following {
     this.owner = `${kind} ${tenantId} ${deviceId} ${userId}`
   }
 
-  get session(): DeviceSession {
+  get session(): FollowedSession {
     return this.#reader.session
   }
 
   get positionId(): string {
     return this.#reader.positionId
+  }
+
+  get isStarted(): boolean {
+    return this.#follower !== undefined
   }
 
   start(follower: EventFollower, first: readonly DeviceEvent[]): void {
@@ -233,10 +240,7 @@ class Follow implements Following {
 
   /** @param isDeaf wake-ups may be lost: look at once. */
   beat(isDeaf: boolean): void {
-    if (this.#follower === undefined) {
-      this.end()
-      return
-    }
+    if (this.#follower === undefined) return
     this.#follower.beat()
     this.#beatsToLook -= 1
     if (isDeaf || this.#beatsToLook <= 0) {

@@ -14,11 +14,17 @@ export interface WaitingItem {
   readonly expiresAtMs: number | null
 }
 
+/** What is kept of a session for as long as it is told of events. */
+export type FollowedSession = Pick<
+  DeviceSession,
+  'tenantId' | 'deviceId' | 'userId' | 'sessionEpoch' | 'linkEpoch'
+>
+
 /** Says what waits for the session's user on this device. */
 export interface WaitingItems {
-  list(session: DeviceSession): Promise<readonly WaitingItem[]>
+  list(session: FollowedSession): Promise<readonly WaitingItem[]>
   /** True for an item of the user, whatever has become of it. */
-  isKnown(session: DeviceSession, id: string): Promise<boolean>
+  isKnown(session: FollowedSession, id: string): Promise<boolean>
 }
 
 /** What events are read from. */
@@ -51,6 +57,8 @@ export const eventRetentionMs = 86_400_000
 const lateEventsMax = 25
 /** Without a position an event counts as new if it comes to be seen after the start, whatever its id says. */
 const startMarginMs = 60_000
+/** There are thousands of readers with nothing told. */
+const nothing: ReadonlySet<string> = new Set()
 /** These tell of the session's own end; to a session that stands they are history. */
 const endings: ReadonlySet<string> = new Set(['client.locked', 'client.disconnect'])
 
@@ -60,18 +68,19 @@ const endings: ReadonlySet<string> = new Set(['client.locked', 'client.disconnec
  */
 export class EventReader {
   readonly #sources: EventSources
-  readonly session: DeviceSession
+  readonly session: FollowedSession
   /** Stored events up to here are not looked at any more. */
   #boundId = ''
   /** Of the events behind the bound, those that were told or passed over. */
-  #seen = new Set<string>()
+  #seen = nothing
   /** Of what waits, that which was told. */
-  #told: ReadonlySet<string> = new Set()
+  #told = nothing
   #positionId = ''
 
   constructor(sources: EventSources, session: DeviceSession) {
+    const { tenantId, deviceId, userId, sessionEpoch, linkEpoch } = session
     this.#sources = sources
-    this.session = session
+    this.session = { tenantId, deviceId, userId, sessionEpoch, linkEpoch }
   }
 
   /** Where the device stood before this session; empty: nowhere. */
@@ -106,7 +115,7 @@ export class EventReader {
   /** What came since the last reading; after a throw, that is still to be read. */
   async read(): Promise<News> {
     const boundId = this.#boundId
-    const seen = new Set(this.#seen)
+    const seen = this.#seen
     try {
       return await this.#read()
     } catch (error) {
@@ -159,7 +168,8 @@ export class EventReader {
     const due = waiting.filter(({ id }) => lastId === undefined || id < lastId)
     const fresh = due.filter(({ id }) => !this.#told.has(id))
     const stillTold = waiting.filter(({ id }) => this.#told.has(id))
-    this.#told = new Set([...stillTold, ...fresh].map(({ id }) => id))
+    const toldIds = [...stillTold, ...fresh].map(({ id }) => id)
+    this.#told = toldIds.length === 0 ? nothing : new Set(toldIds)
     const told = [
       ...fresh.map((item) => availability(item, this.session)),
       ...events.filter(({ type }) => !endings.has(type)),
@@ -188,6 +198,7 @@ export class EventReader {
     const { tenantId, deviceId, userId } = this.session
     const late: DeviceEvent[] = []
     const fresh: DeviceEvent[] = []
+    const seen = new Set(this.#seen)
     let lastId = this.#boundId
     let hasMore = true
     while (hasMore && fresh.length === 0) {
@@ -196,23 +207,18 @@ export class EventReader {
       hasMore = page.length === eventsAtOnceMax
       for (const event of page) {
         lastId = event.id
-        if (this.#seen.has(event.id)) continue
-        if (lateMs > 0) this.#seen.add(event.id)
+        if (seen.has(event.id)) continue
+        seen.add(event.id)
         if (event.userId !== null && event.userId !== userId) continue
         if (event.id > positionId) fresh.push(event)
         else if (late.length < lateEventsMax) late.push(event)
       }
     }
-    this.#moveBound(lastId)
-    return { events: [...late, ...fresh], hasMore }
-  }
-
-  #moveBound(lastId: string): void {
-    const { lateMs } = this.#sources
     const boundId = lateMs === 0 ? lastId : before(lastId, lateMs)
-    if (boundId <= this.#boundId) return
-    this.#boundId = boundId
-    for (const id of this.#seen) if (id <= boundId) this.#seen.delete(id)
+    if (boundId > this.#boundId) this.#boundId = boundId
+    const behind = [...seen].filter((id) => id > this.#boundId)
+    this.#seen = behind.length === 0 ? nothing : new Set(behind)
+    return { events: [...late, ...fresh], hasMore }
   }
 }
 
@@ -226,7 +232,7 @@ function before(id: string, ms: number): string {
 }
 
 /** Told under the id of what is available, so that it is the same event whenever it is told. */
-function availability(item: WaitingItem, { userId }: DeviceSession): DeviceEvent {
+function availability(item: WaitingItem, { userId }: FollowedSession): DeviceEvent {
   const { id, kind, createdAtMs, expiresAtMs } = item
   return {
     id,

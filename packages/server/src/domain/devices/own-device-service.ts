@@ -193,7 +193,7 @@ export class OwnDeviceService {
 }
 
 /** @throws DeviceRefusal `not_linked` for a device without users. */
-export function requireUser({ userId }: DeviceSession): string {
+export function requireUser({ userId }: Pick<DeviceSession, 'userId'>): string {
   if (userId === null) throw new DeviceRefusal('not_linked')
   return userId
 }

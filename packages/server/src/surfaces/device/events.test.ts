@@ -202,6 +202,22 @@ describe.each(engines)('on %s', (engine: TestEngine) => {
       expect(stream.ids).toEqual([waiting])
     })
 
+    test('heartbeats while a stream is being opened do not end it', async () => {
+      const device = await newDevice()
+      const waiting = await ask(device)
+      let isOpen = false
+      const opening = open(device).finally(() => {
+        isOpen = true
+      })
+      while (!isOpen) {
+        await beatAll(api)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      using stream = await opening
+      await stream.until(({ ids }) => ids.includes(waiting))
+      expect(stream.isEnded).toBe(false)
+    })
+
     test('a stream ends after an hour', async () => {
       const device = await newDevice()
       using stream = await open(device)
