@@ -43,7 +43,7 @@ class StreamBench {
       positionId,
       start: (follower, first) => {
         this.follower = follower
-        if (first.length > 0) follower.deliver(first)
+        if (first.length > 0) void follower.deliver(first)
       },
       close: () => {
         this.isClosed = true
@@ -124,7 +124,7 @@ describe('a device that does not read', () => {
     bench.socket?.pause()
     const { stuck, rounds } = await fill(bench)
     let isTaken = false
-    stuck.then(() => {
+    void stuck.then(() => {
       isTaken = true
     })
     const held = bench.response?.writableLength ?? 0
