@@ -6,7 +6,8 @@ const limits = { testTimeout: 20_000, hookTimeout: 60_000, teardownTimeout: 20_0
 export default defineConfig({
   test: {
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than CI has cores: several tests mostly wait.
+    maxWorkers: 3,
     ...limits,
     projects: [
       {
