@@ -21,6 +21,7 @@ import { EcdsaVerifier } from '#custody/key-custody.ts'
 import { MasterKey } from '#custody/master-key.ts'
 import { Caller } from '#domain/callers/caller.ts'
 import { shardSize } from '#domain/certificates/certificate.ts'
+import { rootId } from '#domain/certificates/issuer.ts'
 import { createApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import { createTestKey, csrOf, type TestKey } from '../support/device-keys.ts'
@@ -148,7 +149,7 @@ async function issue(name: string, key: TestKey, csr: Uint8Array): Promise<strin
 
 async function lists(): Promise<void> {
   await download(`/pki/${tenantId}/issuers/${signerId}/crl`, 'signer.crl')
-  await download(`/pki/${tenantId}/issuers/root/crl`, 'root.crl')
+  await download(`/pki/${tenantId}/issuers/${rootId}/crl`, 'root.crl')
   for (const name of ['signer', 'root']) {
     execFileSync('openssl', [
       'crl',

@@ -40,7 +40,7 @@ export function readInstant(text: string): ExactNumber | undefined {
   return exact(atMs, /^0*$/.test(fraction.slice(fractionDigits)))
 }
 
-/** Beyond the safe integers there is nothing to compare with: one step outside is as good as any. */
+/** No field holds a number beyond the safe integers: the last of them stands for all of those, and equals nothing. */
 function exact(floor: number, isWhole: boolean): ExactNumber {
   if (Number.isSafeInteger(floor)) return { floor, isWhole }
   return { floor: floor > 0 ? Number.MAX_SAFE_INTEGER : Number.MIN_SAFE_INTEGER, isWhole: false }

@@ -18,6 +18,7 @@ import { encodeHex } from '@countersign/protocol/encoding/hex.ts'
 import { compactVerify, importJWK } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { Caller } from '#domain/callers/caller.ts'
+import { rootId } from '#domain/certificates/issuer.ts'
 import { createTestKey, csrOf } from '#test/support/device-keys.ts'
 import { createPlatformApi, type PlatformApi } from '#test/support/platform-api.ts'
 
@@ -137,7 +138,7 @@ describe('revokeCertificate', () => {
 
 describe('getIssuerCertificate', () => {
   test('200 DER of the root and of signers, for anybody', async () => {
-    const root = await api.call('GET /pki/acme/issuers/root/certificate', { as: null })
+    const root = await api.call(`GET /pki/acme/issuers/${rootId}/certificate`, { as: null })
     expect(root.status).toBe(200)
     expect(root.headers['content-type']).toBe('application/pkix-cert')
     expect(root.headers['cache-control']).toBe('public, max-age=3600')
@@ -201,7 +202,8 @@ describe('getCrl', () => {
     expect(parseRevocationList(next.bytes, 1_000_000).thisUpdateMs).toBeGreaterThan(
       list.thisUpdateMs,
     )
-    expect((await api.call('GET /pki/acme/issuers/root/crl', { as: null })).status).toBe(200)
+    const rootList = await api.call(`GET /pki/acme/issuers/${rootId}/crl`, { as: null })
+    expect(rootList.status).toBe(200)
   })
 })
 
