@@ -5,24 +5,30 @@ import {
   request as requestHttp,
 } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
-import { isIP, type LookupFunction, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Clock } from '#domain/clock.ts'
 import type { OutboundCall } from '#domain/outbox/delivery-kind.ts'
 import type { Attempt, AttemptError } from '#domain/outbox/outbox-message.ts'
-import { isLocal, type OutboundRule } from '#domain/tenants/outbound-rule.ts'
+import type { OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import type { AddressResolver } from './address-resolver.ts'
+import {
+  answerHeaderBytesMax,
+  findTarget,
+  type OutboundTarget,
+  pinned,
+  tlsOptions,
+  userAgent,
+} from './outbound-target.ts'
 
 /** Connection, headers and body of the answer together. */
 export const callMsMax = 15_000
-const answerHeaderBytesMax = 16_384
 /** What an answer says is of no interest; so much of it is read to keep the connection, for so long. */
 const answerBodyBytesMax = 65_536
 const answerBodyMsMax = 1_000
 const idleMsMax = 4_000
 const idlePerHostMax = 64
 const idleMax = 256
-const userAgent = 'Countersign'
 
 type Answer = Pick<Attempt, 'statusCode' | 'error'>
 
@@ -73,53 +79,36 @@ export class OutboundHttp {
   }
 
   async #attempt(call: OutboundCall, signal: AbortSignal): Promise<Answer> {
-    if (!this.#rule.permits(call.url)) return failed('ADDRESS_REFUSED')
-    const url = new URL(call.url)
-    const host = url.hostname.replace(/^\[(.*)\]$/, '$1').replace(/\.$/, '')
-    let addresses: readonly string[]
-    try {
-      addresses = await Promise.race([this.#resolver.resolve(host), rejectedBy(signal)])
-    } catch {
-      return failed(signal.aborted ? 'TIMEOUT' : 'CONNECTION')
-    }
-    if (addresses.length === 0) return failed('CONNECTION')
-    const allowed = addresses.filter((address) => this.#rule.permitsAddress(host, address))
-    // A name that leads to one forbidden address is refused whole; only this machine may be named in one family.
-    const isRefused = isLocal(host) ? allowed.length === 0 : allowed.length < addresses.length
-    if (isRefused) return failed('ADDRESS_REFUSED')
-    const first = await this.#exchange(url, host, allowed, call, signal)
+    const way = { rule: this.#rule, resolver: this.#resolver }
+    const target = await findTarget(call.url, way, signal)
+    if (typeof target === 'string') return failed(target)
+    const first = await this.#exchange(target, call, signal)
     // The receiver closed a kept connection at the moment at which it was used again: that is no failure of anybody.
-    return first === 'stale' ? this.#exchange(url, host, allowed, call, signal, true) : first
+    return first === 'stale' ? this.#exchange(target, call, signal, true) : first
   }
 
   #exchange(
-    url: URL,
-    host: string,
-    addresses: readonly string[],
+    target: OutboundTarget,
     call: OutboundCall,
     signal: AbortSignal,
     isFresh: true,
   ): Promise<Answer>
   #exchange(
-    url: URL,
-    host: string,
-    addresses: readonly string[],
+    target: OutboundTarget,
     call: OutboundCall,
     signal: AbortSignal,
   ): Promise<Answer | 'stale'>
   #exchange(
-    url: URL,
-    host: string,
-    addresses: readonly string[],
+    target: OutboundTarget,
     { headers, body }: OutboundCall,
     signal: AbortSignal,
     isFresh = false,
   ): Promise<Answer | 'stale'> {
-    const isTls = url.protocol === 'https:'
+    const { url, host, port, isTls } = target
     const options = {
       method: 'POST',
       host,
-      port: url.port === '' ? (isTls ? 443 : 80) : Number(url.port),
+      port,
       path: url.pathname + url.search,
       headers: {
         ...headers,
@@ -128,13 +117,13 @@ export class OutboundHttp {
         'content-length': body.length,
       },
       maxHeaderSize: answerHeaderBytesMax,
-      lookup: pinned(addresses),
+      lookup: pinned(target),
       agent: isFresh ? false : isTls ? this.#https : this.#http,
       setDefaultHeaders: true,
     } as const
     return new Promise((resolve) => {
       const request = isTls
-        ? requestHttps({ ...options, rejectUnauthorized: true, ...serverName(host) })
+        ? requestHttps({ ...options, ...tlsOptions(target) })
         : requestHttp(options)
       let hasAnswered = false
       const watch = watchPhase(request)
@@ -178,28 +167,6 @@ function answerOf({ statusCode = 0 }: IncomingMessage): Answer {
 
 function failed(error: AttemptError): Answer {
   return { statusCode: null, error }
-}
-
-function rejectedBy(signal: AbortSignal): Promise<never> {
-  return new Promise((_resolve, reject) => {
-    if (signal.aborted) reject(new Error('The time is over.'))
-    signal.addEventListener('abort', () => reject(new Error('The time is over.')), { once: true })
-  })
-}
-
-/** Answers every lookup of the connection with the addresses that were checked. */
-function pinned(addresses: readonly string[]): LookupFunction {
-  const found = addresses.map((address) => ({ address, family: isIP(address) }))
-  return (_host, options, callback) => {
-    const [first] = found
-    if (options.all === true) callback(null, found)
-    else callback(null, first?.address ?? '', first?.family)
-  }
-}
-
-/** The certificate must be for the name of the URL; an address is never sent as a name. */
-function serverName(host: string): { servername?: string } {
-  return isIP(host) === 0 ? { servername: host } : {}
 }
 
 /** Tells whether an error came while TLS was being set up. */
