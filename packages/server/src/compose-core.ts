@@ -33,6 +33,7 @@ import { CheckpointService } from '#domain/journal/checkpoint-service.ts'
 import { JournalService } from '#domain/journal/journal-service.ts'
 import { Retention } from '#domain/journal/retention.ts'
 import { Sealer } from '#domain/journal/sealer.ts'
+import { composeLocalization } from '#domain/localization/compose-localization.ts'
 import type { ListObserver } from '#domain/otp-lists/list-changes.ts'
 import { OtpListExpiry } from '#domain/otp-lists/list-expiry.ts'
 import { OtpListMethodService } from '#domain/otp-lists/otp-list-method-service.ts'
@@ -178,6 +179,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     requestsPerMinute: parts.deviceRequestsPerMinute ?? 0,
     limitsFailures: parts.authFailuresPerMinute > 0,
   })
+  const localization = composeLocalization({ ...base, settings })
   const approvals = composeApprovals({
     ...base,
     settings,
@@ -256,6 +258,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     ...cabinets.services,
     ...devices,
     ...approvals,
+    ...localization,
     eventFeed,
     ...keyless,
     checkpoints,

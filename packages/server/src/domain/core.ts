@@ -20,6 +20,7 @@ import type { DirectoryService } from './directory/directory-service.ts'
 import type { IdempotencyService } from './idempotency/idempotency-service.ts'
 import type { CheckpointService } from './journal/checkpoint-service.ts'
 import type { JournalService } from './journal/journal-service.ts'
+import type { LocalizationParts } from './localization/compose-localization.ts'
 import type { OtpListMethodService } from './otp-lists/otp-list-method-service.ts'
 import type { OtpListService } from './otp-lists/otp-list-service.ts'
 import type { AssignmentService } from './otp-tokens/assignment-service.ts'
@@ -44,7 +45,7 @@ import type { WebhookDeliveryService } from './webhooks/webhook-delivery-service
 import type { WebhookService } from './webhooks/webhook-service.ts'
 
 /** The services a surface gets; one member a noun. */
-export interface Core extends DeviceParts, ApprovalParts, KeylessParts {
+export interface Core extends DeviceParts, ApprovalParts, KeylessParts, LocalizationParts {
   readonly clock: () => number
   readonly tenants: TenantService
   readonly settings: SettingsService

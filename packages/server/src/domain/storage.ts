@@ -28,6 +28,7 @@ import { CommitChain } from './journal/commit-chain-store.ts'
 import { JournalReaderStore } from './journal/journal-reader-store.ts'
 import { JournalStore } from './journal/journal-store.ts'
 import { LeaseStore } from './lease-store.ts'
+import { TemplateStore } from './localization/template-store.ts'
 import { ListChanges, type ListObserver } from './otp-lists/list-changes.ts'
 import { OtpListMethodStore } from './otp-lists/otp-list-method-store.ts'
 import { OtpListQueryStore } from './otp-lists/otp-list-query-store.ts'
@@ -170,6 +171,10 @@ export class Stores {
 
   get enrolmentCodes(): EnrolmentCodeStore {
     return this.#once(EnrolmentCodeStore)
+  }
+
+  get templates(): TemplateStore {
+    return this.#once(TemplateStore)
   }
 
   get leases(): LeaseStore {

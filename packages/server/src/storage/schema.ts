@@ -3,6 +3,7 @@ import type { CabinetTables } from './schema/cabinets.ts'
 import type { CertificateTables } from './schema/certificates.ts'
 import type { DeliveryTables } from './schema/delivery.ts'
 import type { DeviceTables } from './schema/devices.ts'
+import type { LocalizationTables } from './schema/localization.ts'
 import type { OtpListTables } from './schema/otp-lists.ts'
 
 /**
@@ -16,6 +17,7 @@ export interface Schema
     CertificateTables,
     DeviceTables,
     ApprovalTables,
+    LocalizationTables,
     CabinetTables {
   platform_value: PlatformValueTable
   lease: LeaseTable

@@ -1,7 +1,7 @@
 import type { JsonValue } from '@countersign/protocol/encoding/jcs.ts'
 import { DomainError, type Fault } from '../errors.ts'
+import { fillPlaceholders } from '../localization/placeholders.ts'
 import type { ApprovalPush, DeviceCondition } from './approval.ts'
-import { fillPlaceholders } from './placeholders.ts'
 
 /** What a user is to read. */
 export interface TmsMessage {

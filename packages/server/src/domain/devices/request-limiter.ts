@@ -9,7 +9,7 @@ interface Window {
   count: number
 }
 
-/** Bounds how often one device calls, counted after it has proven to be that device. Per process. */
+/** Bounds how often one device (by its id, once it has proven that) or one address calls. Per process. */
 export class RequestLimiter {
   readonly #requestsMax: number
   readonly #clock: Clock
@@ -32,7 +32,7 @@ export class RequestLimiter {
       return
     }
     if (window.count >= this.#requestsMax) {
-      throw new DomainError('too_many_requests', 'Too many requests of this device.', {
+      throw new DomainError('too_many_requests', 'Too many requests.', {
         retryAfterSeconds: Math.ceil((window.endsAtMs - nowMs) / 1000),
       })
     }

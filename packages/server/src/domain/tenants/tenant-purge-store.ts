@@ -23,6 +23,7 @@ export const purgedTables: {
   approval_delivery: ['approval_id', 'device_id'],
   approval_reference: ['reference'],
   approval: ['id'],
+  template_text: ['key', 'locale'],
   device_pin: ['user_id'],
   device_link: ['device_id', 'user_id'],
   device: ['id'],

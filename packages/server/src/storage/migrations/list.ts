@@ -7,6 +7,7 @@ import { certificates } from './0005-certificates.ts'
 import { devices } from './0006-devices.ts'
 import { approvals } from './0007-approvals.ts'
 import { keyless } from './0008-keyless.ts'
+import { localization } from './0010-localization.ts'
 
 export interface Migration {
   readonly version: number
@@ -24,6 +25,7 @@ export const migrations: readonly Migration[] = [
   { version: 6, name: 'devices', statements: devices },
   { version: 7, name: 'approvals', statements: approvals },
   { version: 8, name: 'keyless', statements: keyless },
+  { version: 10, name: 'localization', statements: localization },
 ]
 
 export const latestVersion = migrations.at(-1)?.version ?? 0
