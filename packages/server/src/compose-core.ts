@@ -5,6 +5,8 @@ import { JwsVerifier, Signer } from '#custody/signer.ts'
 import { Vault } from '#custody/vault.ts'
 import { composeApprovals } from '#domain/approvals/compose-approvals.ts'
 import { composeKeyless } from '#domain/approvals/compose-keyless.ts'
+import { AppService } from '#domain/apps/app-service.ts'
+import { PolicyService } from '#domain/apps/policy-service.ts'
 import {
   type CabinetOptions,
   type CabinetParts,
@@ -205,6 +207,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     ...base,
     hasAdminToken: adminToken !== undefined,
   })
+  const apps = new AppService(base)
   const policies = settings
   const verification = new VerificationService({ ...base, policies, observer })
   const core: Core = {
@@ -255,6 +258,8 @@ export function composeCore(parts: CoreParts): ComposedCore {
     verification,
     listVerification: new ListVerificationService({ ...base, verification }),
     resync: new ResyncService({ ...base, policies }),
+    apps,
+    policies: new PolicyService(base),
     ...cabinets.services,
     ...devices,
     ...approvals,

@@ -1,5 +1,7 @@
 import type { ApprovalParts } from './approvals/compose-approvals.ts'
 import type { KeylessParts } from './approvals/compose-keyless.ts'
+import type { AppService } from './apps/app-service.ts'
+import type { PolicyService } from './apps/policy-service.ts'
 import type { AclLinkService } from './cabinets/acl-link-service.ts'
 import type { AclService } from './cabinets/acl-service.ts'
 import type { CabinetAuditService } from './cabinets/audit-service.ts'
@@ -75,6 +77,8 @@ export interface Core extends DeviceParts, ApprovalParts, KeylessParts, Localiza
   readonly verification: VerificationService
   readonly listVerification: ListVerificationService
   readonly resync: ResyncService
+  readonly apps: AppService
+  readonly policies: PolicyService
   readonly cabinets: CabinetService
   readonly cabinetAcls: AclService
   readonly cabinetAclLinks: AclLinkService

@@ -5,6 +5,8 @@ import {
   type TransactionOptions,
 } from '#storage/queries.ts'
 import { ApprovalStore } from './approvals/approval-store.ts'
+import { AppStore } from './apps/app-store.ts'
+import { PolicyStore } from './apps/policy-store.ts'
 import { CabinetStores } from './cabinets/cabinets-store.ts'
 import { AccountTokenStore } from './callers/account-token-store.ts'
 import { CredentialStore } from './callers/credential-store.ts'
@@ -135,6 +137,14 @@ export class Stores {
 
   get directory(): DirectoryStore {
     return this.#once(DirectoryStore)
+  }
+
+  get apps(): AppStore {
+    return this.#once(AppStore)
+  }
+
+  get policies(): PolicyStore {
+    return this.#once(PolicyStore)
   }
 
   get approvals(): ApprovalStore {

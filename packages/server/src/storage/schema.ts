@@ -1,4 +1,5 @@
 import type { ApprovalTables } from './schema/approvals.ts'
+import type { AppTables } from './schema/apps.ts'
 import type { CabinetTables } from './schema/cabinets.ts'
 import type { CertificateTables } from './schema/certificates.ts'
 import type { DeliveryTables } from './schema/delivery.ts'
@@ -18,6 +19,7 @@ export interface Schema
     DeviceTables,
     ApprovalTables,
     LocalizationTables,
+    AppTables,
     CabinetTables {
   platform_value: PlatformValueTable
   lease: LeaseTable

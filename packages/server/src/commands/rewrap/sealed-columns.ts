@@ -21,6 +21,12 @@ type Sealed =
       readonly row: 'id'
       readonly column: 'sealed_secret' | 'sealed_previous'
     }
+  | {
+      readonly table: 'app'
+      readonly row: 'name'
+      readonly column: 'sealed_credentials'
+      readonly rowsAtOnce: number
+    }
   | { readonly table: 'otp_list_method'; readonly row: 'name'; readonly column: 'sealed_key' }
 
 /** Every column that holds sealed bytes; `row` names the column that the value is bound to. */
@@ -32,6 +38,7 @@ export const sealedColumns: readonly Sealed[] = [
   { table: 'webhook_endpoint', row: 'id', column: 'sealed_secret' },
   { table: 'webhook_endpoint', row: 'id', column: 'sealed_previous' },
   { table: 'otp_list_method', row: 'name', column: 'sealed_key' },
+  { table: 'app', row: 'name', column: 'sealed_credentials', rowsAtOnce: 20 },
 ]
 
 /** One sealed value and where it is bound to. */

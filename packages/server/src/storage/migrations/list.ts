@@ -7,7 +7,10 @@ import { certificates } from './0005-certificates.ts'
 import { devices } from './0006-devices.ts'
 import { approvals } from './0007-approvals.ts'
 import { keyless } from './0008-keyless.ts'
+
 import { localization } from './0010-localization.ts'
+
+import { apps } from './0012-apps.ts'
 
 export interface Migration {
   readonly version: number
@@ -26,6 +29,7 @@ export const migrations: readonly Migration[] = [
   { version: 7, name: 'approvals', statements: approvals },
   { version: 8, name: 'keyless', statements: keyless },
   { version: 10, name: 'localization', statements: localization },
+  { version: 12, name: 'apps', statements: apps },
 ]
 
 export const latestVersion = migrations.at(-1)?.version ?? 0
