@@ -79,3 +79,13 @@ export const malformedMessages = {
   too_many_members: 'The body has too many members.',
   incomplete: 'The body is not as long as its Content-Length.',
 } as const satisfies Record<MalformedReason, string>
+
+/** The same words for each of the reasons; what a surface says of some of them in particular follows. */
+export function eachOf<const Code extends string, const Wire>(
+  reasons: readonly Code[],
+  wire: Wire,
+): { readonly [code in Code]: Wire } {
+  return Object.fromEntries(reasons.map((reason) => [reason, wire])) as {
+    [code in Code]: Wire
+  }
+}

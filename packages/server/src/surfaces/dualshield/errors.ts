@@ -1,11 +1,18 @@
-import type { DomainError, ErrorCode, Fault } from '#domain/errors.ts'
+import {
+  type DomainError,
+  type ErrorCode,
+  type Fault,
+  missingReasons,
+  stateReasons,
+} from '#domain/errors.ts'
 import type { Operation } from '#http/contract.ts'
-import type {
-  Failure,
-  FailureContext,
-  HttpFault,
-  RenderedFailure,
-  RenderFailure,
+import {
+  eachOf,
+  type Failure,
+  type FailureContext,
+  type HttpFault,
+  type RenderedFailure,
+  type RenderFailure,
 } from '#http/failure.ts'
 import type { Headers } from '#http/handler.ts'
 import type { Schemas } from './contract.gen.ts'
@@ -21,11 +28,22 @@ interface WireError {
   readonly message: string
 }
 
+const invalidParameter = {
+  status: 200,
+  error: 1004,
+  message: 'Invalid parameter: {path}',
+} as const
+const notAllowed = {
+  status: 200,
+  error: 1008,
+  message: 'The calling agent may not use this method',
+} as const
+
 /** The core's reasons in the vendor's numbers. Whatever a method decides is told under HTTP 200. */
 export const wireErrors = {
-  invalid_request: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  cursor_invalid: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  url_not_allowed: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  invalid_request: invalidParameter,
+  cursor_invalid: invalidParameter,
+  url_not_allowed: invalidParameter,
   import_format_unknown: {
     status: 200,
     error: 1050,
@@ -42,25 +60,12 @@ export const wireErrors = {
     error: 1007,
     message: 'The calling agent is not authenticated',
   },
-  forbidden: { status: 200, error: 1008, message: 'The calling agent may not use this method' },
-  not_grantable: {
-    status: 200,
-    error: 1008,
-    message: 'The calling agent may not use this method',
-  },
-  device_not_trusted: {
-    status: 200,
-    error: 1008,
-    message: 'The calling agent may not use this method',
-  },
+  forbidden: notAllowed,
+  not_grantable: notAllowed,
+  device_not_trusted: notAllowed,
   too_many_requests: { status: 429, error: 1000, message: 'Too many requests' },
-  tenant_not_found: {
-    status: 200,
-    error: 1008,
-    message: 'The calling agent may not use this method',
-  },
-  account_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  issuer_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
+  ...eachOf(missingReasons, invalidParameter),
+  tenant_not_found: notAllowed,
   domain_not_found: {
     status: 200,
     error: 242,
@@ -77,37 +82,12 @@ export const wireErrors = {
     error: 1070,
     message: 'The download link is unknown or no longer valid',
   },
-  record_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  cabinet_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  cabinet_user_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  acl_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  acl_link_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  firmware_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  subscription_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  approval_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  property_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  template_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  version_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  platform_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  app_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  policy_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  policy_assignment_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  registration_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  no_matching_device: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  approval_final: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  not_signed: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  enrolment_code_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  device_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  certificate_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  signer_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  method_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  list_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  webhook_not_found: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   ambiguous_reference: {
     status: 200,
     error: 1025,
     message: 'More than one object matches: {path}',
   },
+  ...eachOf(stateReasons, invalidParameter),
   already_exists: {
     status: 200,
     error: 1026,
@@ -130,22 +110,13 @@ export const wireErrors = {
     message: 'The token assignment is not active',
   },
   assignment_locked: { status: 200, error: 1041, message: 'The token assignment is locked' },
-  list_not_free: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   user_disabled: { status: 200, error: 1037, message: 'The user is not active' },
-  tenant_disabled: {
-    status: 200,
-    error: 1008,
-    message: 'The calling agent may not use this method',
-  },
+  tenant_disabled: notAllowed,
   not_supported: {
     status: 200,
     error: 1035,
     message: 'The product does not support this operation',
   },
-  limit_reached: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  idempotency_key_reused: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  idempotency_in_progress: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
-  one_time_output_gone: { status: 200, error: 1004, message: 'Invalid parameter: {path}' },
   unavailable: { status: 503, error: 1000, message: 'The server is not available' },
 } as const satisfies Record<ErrorCode, WireError>
 
