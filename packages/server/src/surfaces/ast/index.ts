@@ -27,6 +27,11 @@ export function mountAst(
     renderFailure: astFailures(() => core.serverNonces.issue()),
     territory: ['/ast'],
     // The contract infers PUT from where the page has the operation.
-    otherMethods: { reissueTenantSigner: ['PATCH'] },
+    otherMethods: {
+      reissueTenantSigner: ['PATCH'],
+      // The contract wants both.
+      updateTemplate: ['PUT'],
+      updateTemplateLocale: ['PATCH'],
+    },
   })
 }

@@ -31,6 +31,15 @@ import {
 } from './client-management.ts'
 import type { Operations } from './contract.gen.ts'
 import {
+  createTemplate,
+  deleteTemplate,
+  deleteTemplateLocale,
+  getTemplate,
+  listTemplates,
+  updateTemplate,
+  updateTemplateLocale,
+} from './localization.ts'
+import {
   cancelTms,
   getTmsResult,
   getTmsStatus,
@@ -100,6 +109,27 @@ const clientManagement = {
   Caller
 >
 
+const localization = {
+  listTemplates,
+  createTemplate,
+  getTemplate,
+  updateTemplate,
+  deleteTemplate,
+  updateTemplateLocale,
+  deleteTemplateLocale,
+} satisfies BuiltOperations<
+  Operations,
+  | 'listTemplates'
+  | 'createTemplate'
+  | 'getTemplate'
+  | 'updateTemplate'
+  | 'deleteTemplate'
+  | 'updateTemplateLocale'
+  | 'deleteTemplateLocale',
+  Core,
+  Caller
+>
+
 const messageSign = {
   startTms,
   cancelTms,
@@ -114,4 +144,9 @@ const messageSign = {
 >
 
 /** What is built, a group for each tag. */
-export const operations = { ...certificateAuthority, ...clientManagement, ...messageSign }
+export const operations = {
+  ...certificateAuthority,
+  ...clientManagement,
+  ...localization,
+  ...messageSign,
+}
