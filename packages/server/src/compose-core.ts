@@ -51,6 +51,7 @@ import { ProductService } from '#domain/otp-tokens/product-service.ts'
 import { RepositoryService } from '#domain/otp-tokens/repository-service.ts'
 import type { DeliveryKind } from '#domain/outbox/delivery-kind.ts'
 import { OutboxRetention } from '#domain/outbox/outbox-retention.ts'
+import { composeProperties } from '#domain/properties/compose-properties.ts'
 import { Storage } from '#domain/storage.ts'
 import { type OutboundAllow, OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import { PlatformBootstrap } from '#domain/tenants/platform-bootstrap.ts'
@@ -265,6 +266,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     ...approvals,
     ...localization,
     eventFeed,
+    ...composeProperties({ ...base, userSchemes, ending: devices.deviceEnding }),
     ...keyless,
     checkpoints,
     pki,

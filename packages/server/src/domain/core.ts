@@ -34,6 +34,7 @@ import type { ImportService } from './otp-tokens/import-service.ts'
 import type { OtpTokenService } from './otp-tokens/otp-token-service.ts'
 import type { ProductService } from './otp-tokens/product-service.ts'
 import type { RepositoryService } from './otp-tokens/repository-service.ts'
+import type { PropertyParts } from './properties/compose-properties.ts'
 import type { SettingsService } from './tenants/settings-service.ts'
 import type { TenantService } from './tenants/tenant-service.ts'
 import type { UserDomainService } from './users/user-domain-service.ts'
@@ -47,7 +48,12 @@ import type { WebhookDeliveryService } from './webhooks/webhook-delivery-service
 import type { WebhookService } from './webhooks/webhook-service.ts'
 
 /** The services a surface gets; one member a noun. */
-export interface Core extends DeviceParts, ApprovalParts, KeylessParts, LocalizationParts {
+export interface Core
+  extends DeviceParts,
+    ApprovalParts,
+    KeylessParts,
+    LocalizationParts,
+    PropertyParts {
   readonly clock: () => number
   readonly tenants: TenantService
   readonly settings: SettingsService

@@ -45,6 +45,8 @@ import { TokenExportStore } from './otp-tokens/token-export-store.ts'
 import { TokenImportStore } from './otp-tokens/token-import-store.ts'
 import { TokenListStore } from './otp-tokens/token-list-store.ts'
 import { OutboxStore } from './outbox/outbox-store.ts'
+import { PropertySearchStore } from './properties/property-search-store.ts'
+import { PropertyStore } from './properties/property-store.ts'
 import { asDomainError, ReadingStore } from './reading-store.ts'
 import { PlatformValueStore } from './tenants/platform-value-store.ts'
 import { SigningKeyStore } from './tenants/signing-key-store.ts'
@@ -257,6 +259,14 @@ export class Stores {
 
   get cabinets(): CabinetStores {
     return this.#once(CabinetStores)
+  }
+
+  get properties(): PropertyStore {
+    return this.#once(PropertyStore)
+  }
+
+  get propertySearch(): PropertySearchStore {
+    return this.#once(PropertySearchStore)
   }
 
   get otpListMethods(): OtpListMethodStore {

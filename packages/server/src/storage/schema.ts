@@ -6,6 +6,7 @@ import type { DeliveryTables } from './schema/delivery.ts'
 import type { DeviceTables } from './schema/devices.ts'
 import type { LocalizationTables } from './schema/localization.ts'
 import type { OtpListTables } from './schema/otp-lists.ts'
+import type { PropertyTables } from './schema/properties.ts'
 
 /**
  * The whole database at a glance. Every table's primary key begins with `tenant_id`; what belongs to the platform itself
@@ -20,6 +21,7 @@ export interface Schema
     ApprovalTables,
     LocalizationTables,
     AppTables,
+    PropertyTables,
     CabinetTables {
   platform_value: PlatformValueTable
   lease: LeaseTable

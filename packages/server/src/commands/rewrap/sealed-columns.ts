@@ -28,6 +28,7 @@ type Sealed =
       readonly rowsAtOnce: number
     }
   | { readonly table: 'otp_list_method'; readonly row: 'name'; readonly column: 'sealed_key' }
+  | { readonly table: 'property'; readonly row: 'id'; readonly column: 'sealed_value' }
 
 /** Every column that holds sealed bytes; `row` names the column that the value is bound to. */
 export const sealedColumns: readonly Sealed[] = [
@@ -39,6 +40,7 @@ export const sealedColumns: readonly Sealed[] = [
   { table: 'webhook_endpoint', row: 'id', column: 'sealed_previous' },
   { table: 'otp_list_method', row: 'name', column: 'sealed_key' },
   { table: 'app', row: 'name', column: 'sealed_credentials', rowsAtOnce: 20 },
+  { table: 'property', row: 'id', column: 'sealed_value' },
 ]
 
 /** One sealed value and where it is bound to. */

@@ -2,8 +2,13 @@ import { type Fragment, fragment, isLike, joined, lowerAscii } from '#storage/fr
 import { DomainError } from '../errors.ts'
 import type { Condition } from './condition.ts'
 
-/** Fields by name: the expressions that stand for them. */
-export type ConditionFields = Readonly<Record<string, Fragment>>
+/** One comparison of a condition. */
+export type Comparison = Exclude<Condition, { readonly conditions: readonly Condition[] }>
+
+/** Fields by name: the expressions that stand for them, or what makes SQL of a comparison with them. */
+export type ConditionFields = Readonly<
+  Record<string, Fragment | ((comparison: Comparison) => Fragment)>
+>
 
 const conditionsMax = 64
 /** What 16 brackets make of it, `and` within `or` in each; one around them, and one for the comparison. */
@@ -29,14 +34,13 @@ export function compileCondition(condition: Condition, fields: ConditionFields):
     if (left-- <= 0) throw refused('The condition is too large.')
     const field = Object.hasOwn(fields, one.field) ? fields[one.field] : undefined
     if (field === undefined) throw refused('The condition names an unknown field.')
-    return compare(one, field)
+    return typeof field === 'function' ? field(one) : compareField(one, field)
   }
   return compile(condition, 1)
 }
 
-type Comparison = Exclude<Condition, { readonly conditions: readonly Condition[] }>
-
-function compare(condition: Comparison, field: Fragment): Fragment {
+/** A comparison with the expression that stands for its field. */
+export function compareField(condition: Comparison, field: Fragment): Fragment {
   const folds = condition.ignoresCase === true
   const side = folds ? lowerAscii(field) : field
   const fold = <T>(value: T): T | string =>

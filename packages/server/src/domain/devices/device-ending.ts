@@ -70,6 +70,7 @@ export class DeviceEnding {
       throw new DomainError('in_use', 'Users are linked to the device.')
     }
     await stores.deviceLinks.endOfDevice(tenantId, deviceId, nowMs)
+    await stores.properties.removeOfDevice(tenantId, deviceId)
     await this.#certificates.revokeOfDevice(stores, caller, { tenantId, deviceId })
     await this.tell(stores, { tenantId, deviceId }, 'client.disconnect', { reason: 'deleted' })
     await stores.journal.append(caller, tenantId, {
@@ -111,7 +112,7 @@ export class DeviceEnding {
   }
 
   /**
-   * The user is gone, and with them their links, PIN and open codes; devices that have no user left are deleted.
+   * The user is gone, and with them their links, PIN, properties and open codes; devices that have no user left are deleted.
    *
    * @returns the devices to wake.
    */
@@ -124,6 +125,7 @@ export class DeviceEnding {
     const ended: string[] = []
     await stores.enrolmentCodes.revokeOfUser(tenantId, userId)
     await stores.devicePins.remove(tenantId, userId)
+    await stores.properties.removeOfUser(tenantId, userId)
     for (;;) {
       const ids = await stores.deviceLinks.listDevicesOfUser(tenantId, userId, linksPerStep)
       for (const deviceId of ids) {

@@ -24,6 +24,7 @@ export const purgedTables: {
   approval_reference: ['reference'],
   approval: ['id'],
   template_text: ['key', 'locale'],
+  property: ['id'],
   device_pin: ['user_id'],
   device_link: ['device_id', 'user_id'],
   device: ['id'],

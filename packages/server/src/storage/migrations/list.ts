@@ -7,9 +7,8 @@ import { certificates } from './0005-certificates.ts'
 import { devices } from './0006-devices.ts'
 import { approvals } from './0007-approvals.ts'
 import { keyless } from './0008-keyless.ts'
-
+import { properties } from './0009-properties.ts'
 import { localization } from './0010-localization.ts'
-
 import { apps } from './0012-apps.ts'
 
 export interface Migration {
@@ -28,6 +27,7 @@ export const migrations: readonly Migration[] = [
   { version: 6, name: 'devices', statements: devices },
   { version: 7, name: 'approvals', statements: approvals },
   { version: 8, name: 'keyless', statements: keyless },
+  { version: 9, name: 'properties', statements: properties },
   { version: 10, name: 'localization', statements: localization },
   { version: 12, name: 'apps', statements: apps },
 ]

@@ -75,6 +75,7 @@ export const deleteUserData: Endpoint<'deleteUserData'> = async ({ core, caller,
   const { tenantId, userId } = params
   await core.userDevices.removeAll(caller, tenantId, userId)
   await core.tms.cancelAll(caller, tenantId, userId)
+  await core.properties.removeAll(caller, tenantId, userId)
   return { status: 204 }
 }
 

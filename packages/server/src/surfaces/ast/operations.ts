@@ -29,6 +29,16 @@ import {
   unlinkUserClients,
   unlockClient,
 } from './client-management.ts'
+import {
+  createProperty,
+  deleteClientPropertyByName,
+  deleteProperty,
+  deleteUserPropertyByName,
+  getProperty,
+  listClientProperties,
+  listUserProperties,
+  updateProperty,
+} from './client-properties.ts'
 import type { Operations } from './contract.gen.ts'
 import {
   createTemplate,
@@ -109,6 +119,29 @@ const clientManagement = {
   Caller
 >
 
+const clientProperties = {
+  listUserProperties,
+  listClientProperties,
+  createProperty,
+  getProperty,
+  updateProperty,
+  deleteProperty,
+  deleteUserPropertyByName,
+  deleteClientPropertyByName,
+} satisfies BuiltOperations<
+  Operations,
+  | 'listUserProperties'
+  | 'listClientProperties'
+  | 'createProperty'
+  | 'getProperty'
+  | 'updateProperty'
+  | 'deleteProperty'
+  | 'deleteUserPropertyByName'
+  | 'deleteClientPropertyByName',
+  Core,
+  Caller
+>
+
 const localization = {
   listTemplates,
   createTemplate,
@@ -147,6 +180,7 @@ const messageSign = {
 export const operations = {
   ...certificateAuthority,
   ...clientManagement,
+  ...clientProperties,
   ...localization,
   ...messageSign,
 }

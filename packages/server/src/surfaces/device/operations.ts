@@ -3,6 +3,7 @@ import * as certificates from './certificates.ts'
 import * as device from './device.ts'
 import * as enrolment from './enrolment.ts'
 import * as events from './events.ts'
+import * as properties from './properties.ts'
 import * as token from './token.ts'
 
 const { readTrust: _readTrust, ...certificateEndpoints } = certificates
@@ -15,4 +16,5 @@ export const operations = {
   ...certificateEndpoints,
   ...events,
   ...approvals,
+  ...properties,
 }

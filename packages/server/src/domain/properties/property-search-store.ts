@@ -1,0 +1,180 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import {
+  column,
+  type Fragment,
+  fragment,
+  fragmentStatement,
+  joined,
+  tableAs,
+} from '#storage/fragment.ts'
+import type { Queries } from '#storage/queries.ts'
+import { dynamicStatement, nothing } from '#storage/statement.ts'
+import type { Condition } from '../conditions/condition.ts'
+import { type Comparison, compareField, compileCondition } from '../conditions/condition-store.ts'
+import type { PropertyOwner, StoredProperty } from './property.ts'
+import { namesOf } from './property-names.ts'
+import { asProperty } from './property-store.ts'
+import { type OrderedType, orderedTypes, orderKey } from './property-value.ts'
+
+export interface PropertySearch {
+  readonly condition: Condition | undefined
+  /** From 0. */
+  readonly offset: number
+  readonly limit: number
+}
+
+export interface FoundProperties {
+  readonly items: readonly StoredProperty[]
+  /** Of all pages. */
+  readonly totalCount: number
+}
+
+/** Rows that one statement looks at: what one turn of the event loop can spare, without and with their values. */
+const windowSize = 2_000
+const valueWindowSize = 200
+
+const id = column('p', 'id')
+const name = column('p', 'name')
+const type = column('p', 'type')
+
+const fields = { id, name, value: compareValue }
+
+/** Searches the properties of one owner by conditions. */
+export class PropertySearchStore {
+  readonly #queries: Queries
+
+  constructor(queries: Queries) {
+    this.#queries = queries
+  }
+
+  /**
+   * Those that the portal may see, by id. Fields: id, name, value (by the type of each property; sealed ones fit nothing).
+   * The index of names is read, a window at a time, no further than the condition's names reach.
+   *
+   * @throws DomainError `invalid_request` for a condition that cannot be asked.
+   */
+  async searchForPortal(
+    owner: PropertyOwner,
+    { condition, offset, limit }: PropertySearch,
+  ): Promise<FoundProperties> {
+    const fits = [
+      fragment`${column('p', 'visibility')} in (0, 4, 5, 6, 7)`,
+      ...(condition === undefined ? [] : [compileCondition(condition, fields)]),
+    ]
+    const size = readsValues(condition) ? valueWindowSize : windowSize
+    const { from, before } = namesOf(condition)
+    const limits = before === undefined ? [] : [fragment`${name} < ${before}`]
+    const found: string[] = []
+    let begin = fragment`${name} >= ${from}`
+    for (;;) {
+      const within = [...ownedBy(owner), begin]
+      const last = await this.#lastName([...within, ...limits], size)
+      const upTo = last === undefined ? limits : [fragment`${name} <= ${last}`]
+      found.push(...(await this.#ids([...within, ...upTo, ...fits])))
+      if (last === undefined) break
+      begin = fragment`${name} > ${last}`
+      await nextTurn()
+    }
+    const page = found.sort().slice(offset, offset + limit)
+    return { items: await this.#load(owner.tenantId, page), totalCount: found.length }
+  }
+
+  /** The last name of a full window; undefined where fewer are left. */
+  async #lastName(conditions: readonly Fragment[], size: number): Promise<string | undefined> {
+    const row = await this.#queries.first(
+      fragmentStatement<{ name: string }>(
+        fragment`(select ${name} from ${tableAs('property', 'p')} where ${all(conditions)} order by ${name} limit 1 offset ${size - 1})`,
+      ),
+      nothing,
+    )
+    return row?.name
+  }
+
+  async #ids(conditions: readonly Fragment[]): Promise<string[]> {
+    const rows = await this.#queries.all(
+      fragmentStatement<{ id: string }>(
+        fragment`(select ${id} from ${tableAs('property', 'p')} where ${all(conditions)})`,
+      ),
+      nothing,
+    )
+    return rows.map((row) => row.id)
+  }
+
+  async #load(tenantId: string, ids: readonly string[]): Promise<StoredProperty[]> {
+    if (ids.length === 0) return []
+    const rows = await this.#queries.all(
+      dynamicStatement((db) =>
+        db
+          .selectFrom('property')
+          .selectAll()
+          .where('tenant_id', '=', tenantId)
+          .where('id', 'in', [...ids])
+          .orderBy('id'),
+      ),
+      nothing,
+    )
+    return rows.map(asProperty)
+  }
+}
+
+function ownedBy({ tenantId, userId, deviceId }: PropertyOwner): Fragment[] {
+  return [
+    fragment`${column('p', 'tenant_id')} = ${tenantId}`,
+    fragment`${column('p', 'user_id')} = ${userId}`,
+    fragment`${column('p', 'device_id')} = ${deviceId ?? ''}`,
+  ]
+}
+
+function all(conditions: readonly Fragment[]): Fragment {
+  return joined(conditions, fragment` and `)
+}
+
+function readsValues(condition: Condition | undefined): boolean {
+  if (condition === undefined) return false
+  return 'conditions' in condition
+    ? condition.conditions.some(readsValues)
+    : condition.field === 'value'
+}
+
+/**
+ * A value is compared as the type of its property says; what does not fit the type fits no property of it. Operators of
+ * texts look at the text of any type. Sealed values are null here, and so fit nothing.
+ */
+function compareValue(comparison: Comparison): Fragment {
+  const text = column('p', 'value')
+  if (comparison.op === 'like') return compareField(comparison, text)
+  if ('value' in comparison && comparison.value === null) {
+    // No property is without a value.
+    return comparison.op === '=' ? fragment`1 = 0` : fragment`${text} is not null`
+  }
+  const ordered = orderedTypes.flatMap((one) => {
+    const byKey = comparisonOfKeys(comparison, one)
+    if (byKey === undefined) return []
+    return [fragment`(${type} = ${one} and ${compareField(byKey, column('p', 'order_key'))})`]
+  })
+  const others = fragment`(${type} not in (${joined(orderedTypes)}) and ${compareField(comparison, text)})`
+  return fragment`(${joined([others, ...ordered], fragment` or `)})`
+}
+
+/** Undefined when no property of the type can fit. */
+function comparisonOfKeys(comparison: Comparison, of: OrderedType): Comparison | undefined {
+  const keyOf = (value: unknown) => orderKey(of, String(value))
+  switch (comparison.op) {
+    case 'like':
+      return undefined
+    case 'in':
+    case 'not in': {
+      const { op, field } = comparison
+      const keys = comparison.values.map(keyOf)
+      const values = keys.filter((key) => key !== undefined)
+      // To be none of some values is to differ from each, and nothing of this type differs from a value of another.
+      if (values.length === 0 || (op === 'not in' && values.length < keys.length)) return undefined
+      return { op, field, values }
+    }
+    default: {
+      const { op, field } = comparison
+      const value = keyOf(comparison.value)
+      return value === undefined ? undefined : { op, field, value }
+    }
+  }
+}
