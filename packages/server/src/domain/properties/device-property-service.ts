@@ -15,7 +15,7 @@ import {
 } from './property.ts'
 import type { PropertyContents } from './property-contents.ts'
 import type { PropertyNews } from './property-news.ts'
-import { recordChange, requireRoom } from './property-records.ts'
+import { hasRoom, recordChange } from './property-records.ts'
 import { isValue, type PropertyType } from './property-value.ts'
 
 /** The user on all devices, or on this one. */
@@ -90,7 +90,7 @@ export class DevicePropertyService {
    * one version, one is made.
    *
    * @throws DeviceRefusal `value_invalid`, also for another type than the property has; `not_found` for one that devices
-   *   may not see; `property_read_only`, `version_conflict`, `not_linked`. DomainError `limit_reached`.
+   *   may not see; `property_read_only`, `version_conflict`, `limit_reached`, `not_linked`.
    */
   async put(
     session: DeviceSession,
@@ -153,7 +153,7 @@ export class DevicePropertyService {
     try {
       const wakened = await this.#storage.transaction(async (stores) => {
         await holdLink(stores, session)
-        await requireRoom(stores, owner, listedMax)
+        if (!(await hasRoom(stores, owner, listedMax))) throw new DeviceRefusal('limit_reached')
         await stores.properties.insert(property)
         await recordChange(stores, session.caller, 'property.created', property)
         return this.#news.tell(stores, { before: undefined, after: property, byDeviceId })

@@ -1,7 +1,6 @@
 import type { Caller } from '../callers/caller.ts'
-import { DomainError } from '../errors.ts'
 import type { Stores } from '../storage.ts'
-import { type PropertyHead, propertiesPerUserMax } from './property.ts'
+import type { PropertyHead } from './property.ts'
 
 /** Puts a change into the journal; values never are in it. */
 export async function recordChange(
@@ -25,12 +24,11 @@ export async function recordChange(
   })
 }
 
-/** @throws DomainError `limit_reached` */
-export async function requireRoom(
+/** Whether the user can have one more. */
+export async function hasRoom(
   { properties }: Stores,
   { tenantId, userId }: { readonly tenantId: string; readonly userId: string },
-  max = propertiesPerUserMax,
-): Promise<void> {
-  if ((await properties.countOfUser(tenantId, userId, max)) < max) return
-  throw new DomainError('limit_reached', `A user has at most ${max} properties.`)
+  max: number,
+): Promise<boolean> {
+  return (await properties.countOfUser(tenantId, userId, max)) < max
 }

@@ -15,12 +15,13 @@ import {
   type Property,
   type PropertyDraft,
   type PropertyOwner,
+  propertiesPerUserMax,
   propertyNotFound,
   type StoredProperty,
 } from './property.ts'
 import type { PropertyContents } from './property-contents.ts'
 import type { PropertyNews } from './property-news.ts'
-import { recordChange, requireRoom } from './property-records.ts'
+import { hasRoom, recordChange } from './property-records.ts'
 
 /** Whose properties, by the user's name among AST callers. */
 export interface NamedOwner {
@@ -115,7 +116,10 @@ export class PropertyService {
       this.#storage.transaction(async (stores) => {
         await stores.tenants.requireFor(caller, tenantId)
         await holdOwner(stores, property)
-        await requireRoom(stores, property)
+        if (!(await hasRoom(stores, property, propertiesPerUserMax))) {
+          const message = `A user has at most ${propertiesPerUserMax} properties.`
+          throw new DomainError('limit_reached', message)
+        }
         await stores.properties.insert(property)
         await recordChange(stores, caller, 'property.created', property)
         return this.#news.tell(stores, { before: undefined, after: property })

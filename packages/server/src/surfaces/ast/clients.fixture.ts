@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Scope } from '#domain/callers/scopes.ts'
 import type { Core } from '#domain/core.ts'
 import { createContractChecker } from '#test/support/contract-checker.ts'
@@ -10,6 +13,9 @@ import { addTestUser, createCode, enrolDevice, type TestDevice } from '#test/sup
 
 export interface Answer {
   readonly status: number
+  readonly location: unknown
+  /** X-Total-Count. */
+  readonly totalCount: unknown
   readonly body: Json
 }
 
@@ -22,6 +28,7 @@ export interface CallOptions {
 /** A whole server with two tenants, whose users have devices with real keys. */
 export interface ClientsInstallation extends AsyncDisposable {
   readonly api: PlatformApi
+  readonly databaseUrl: string
   readonly core: Core
   readonly clock: TestClock
   readonly admin: string
@@ -41,14 +48,12 @@ export async function createClientsInstallation(
   options: { engine?: TestEngine } = {},
 ): Promise<ClientsInstallation> {
   const ownDatabase = options.engine === 'postgres' ? await createTestDatabase() : undefined
-  const api = await createPlatformApi(
-    ownDatabase === undefined
-      ? {}
-      : {
-          COUNTERSIGN_DATABASE_URL: ownDatabase.url,
-          COUNTERSIGN_MASTER_KEY: Buffer.from(testMasterKeyBytes).toString('base64'),
-        },
-  )
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-ast-'))
+  const databaseUrl = ownDatabase?.url ?? `sqlite:${join(folder, 'test.db')}`
+  const api = await createPlatformApi({
+    COUNTERSIGN_DATABASE_URL: databaseUrl,
+    COUNTERSIGN_MASTER_KEY: Buffer.from(testMasterKeyBytes).toString('base64'),
+  })
   const { core, http } = api.app
   const checker = createContractChecker([contractOf('ast')])
   for (const id of ['acme', 'shop']) await api.createTenant(id)
@@ -60,6 +65,7 @@ export async function createClientsInstallation(
     addTestUser(api, tenantId, id)
   return {
     api,
+    databaseUrl,
     core,
     clock: api.clock,
     admin,
@@ -82,7 +88,8 @@ export async function createClientsInstallation(
       })
       const { statusCode: status, headers, body: text } = reply
       checker.check({ method, path, status, headers, body: text })
-      return { status, body: text === '' ? undefined : JSON.parse(text) }
+      const { location, 'x-total-count': totalCount } = headers
+      return { status, location, totalCount, body: text === '' ? undefined : JSON.parse(text) }
     },
     async addDevice(userId, { tenantId = 'acme' } = {}) {
       const native = testCaller(tenantId, ['tenant:write'])
@@ -101,6 +108,7 @@ export async function createClientsInstallation(
     async [Symbol.asyncDispose]() {
       await api[Symbol.asyncDispose]()
       await ownDatabase?.drop()
+      rmSync(folder, { recursive: true, force: true })
     },
   }
 }
