@@ -250,7 +250,8 @@ describe.each(engines)('properties on %s', (engine) => {
           put(device, 'user/made-at-once', text(`value ${index}`)),
         ),
       )
-      expect(replies.map(({ status }) => status).sort()).toEqual([200, 200, 200, 201])
+      expect(replies.filter(({ status }) => status === 201)).toHaveLength(1)
+      expect(replies.filter(({ status }) => status === 200)).toHaveLength(3)
       expect((await get(phone, 'user/made-at-once')).body.version).toBe(4)
     })
 
