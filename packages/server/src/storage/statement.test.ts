@@ -40,6 +40,15 @@ describe.each(engines)('a statement for %s', (engine) => {
     expect(sql).toContain(engine === 'sqlite' ? "('t', 'n', ?)" : "('t', 'n', $1)")
   })
 
+  test('a limit that is bound is nothing that SQLite plans by', () => {
+    const { sql } = find.compiledFor(engine)
+    expect(sql).toMatch(engine === 'sqlite' ? / limit 0 \+ \?$/ : / limit \$4$/)
+    const ten = dynamicStatement((db) => db.selectFrom('otp_token').select('serial').limit(10))
+    expect(ten.compiledFor(engine).sql).toMatch(
+      engine === 'sqlite' ? / limit 0 \+ \?$/ : / limit \$1$/,
+    )
+  })
+
   test('a constant that would need quoting stays a parameter', () => {
     const odd = statement((db, p: { value: string }) =>
       db.insertInto('platform_value').values({ tenant_id: "o'clock", name: '?', value: p.value }),
@@ -68,7 +77,7 @@ describe.each(engines)('a statement for %s', (engine) => {
 })
 
 test('each engine gets its own words for the same thing', () => {
-  expect(find.compiledFor('sqlite').sql).toContain('limit ?')
+  expect(find.compiledFor('sqlite').sql).toContain('limit 0 + ?')
   expect(find.compiledFor('postgres').sql).toContain('limit $4')
 })
 

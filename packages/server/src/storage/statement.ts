@@ -120,6 +120,10 @@ function placeholders<P extends object>(): P {
   ) as P
 }
 
+/**
+ * On SQLite a limit that is bound stands in a sum: of a bare one the planner looks at the value, and therefore plans the
+ * statement anew at every run, which takes longer than most statements.
+ */
 function compile(
   engine: Engine,
   query: CompiledQuery<unknown>,
@@ -129,7 +133,8 @@ function compile(
   // What a request brings is never part of a text; what the program itself says is, in statements known at start.
   const { sql, parts } =
     name === undefined ? { sql: query.sql, parts: query.parameters } : writeConstants(engine, query)
-  return { sql, reads, name, values: (parameters) => arrange(parts, parameters) }
+  const text = engine === 'sqlite' ? sql.replaceAll(' limit ?', ' limit 0 + ?') : sql
+  return { sql: text, reads, name, values: (parameters) => arrange(parts, parameters) }
 }
 
 /**

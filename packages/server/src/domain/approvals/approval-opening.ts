@@ -83,6 +83,6 @@ export async function addressedDevices(
   stores: Stores,
   { tenantId, userId, devices }: Pick<Approval, 'tenantId' | 'userId' | 'devices'>,
 ): Promise<Device[]> {
-  const all = await stores.devices.list(tenantId, { userId, limit: devicesPerUserMax })
+  const all = await stores.devices.listOfUser(tenantId, userId, devicesPerUserMax)
   return all.filter((device) => isAddressed(devices, device))
 }

@@ -29,12 +29,12 @@ export interface SignedDecision {
  * @returns undefined when it is none, or another key signed it.
  * @throws DeviceRefusal `clock_skew`.
  */
-export function readDecision(
+export async function readDecision(
   compact: string,
   { device, link }: { readonly device: Device; readonly link: DeviceLink },
   expected: ExpectedDecision,
   nowMs: number,
-): SignedDecision | undefined {
+): Promise<SignedDecision | undefined> {
   const assertion = readDeviceJws('decision', compact)
   if (assertion === undefined) return undefined
   const { claims, kid, signingInput } = assertion
@@ -49,7 +49,7 @@ export function readDecision(
     claims.aud === expected.audience &&
     claims.decision === expected.decision &&
     claims.amr?.[0] === expected.factor &&
-    isSignedBy(assertion, publicKey)
+    (await isSignedBy(assertion, publicKey))
   if (!fits) return undefined
   requireCloseTime(claims.iat, nowMs)
   const signer = isBio ? 'USER_KEY' : 'DEVICE_KEY'

@@ -90,7 +90,7 @@ export async function proveByFactor(
   context: DecisionContext,
 ): Promise<Proof> {
   const { approval } = context
-  const signed = requireAssertion(assertion, context, { decision: 'accept', factor: type })
+  const signed = await requireAssertion(assertion, context, { decision: 'accept', factor: type })
   if (!saysTheSame(signed.claims.tdHash, hashOf(transactionData)))
     throw new DeviceRefusal('content_mismatch')
   if (type === 'pin' && !(await factors.pinHolds(identityOf(context), pin ?? ''))) {
@@ -105,7 +105,10 @@ export async function proveRejection(
   assertion: string,
   context: DecisionContext,
 ): Promise<Proof> {
-  const signed = requireAssertion(assertion, context, { decision: 'reject', factor: undefined })
+  const signed = await requireAssertion(assertion, context, {
+    decision: 'reject',
+    factor: undefined,
+  })
   return proofOf(judge, signed, context, null)
 }
 
@@ -134,13 +137,13 @@ export async function proofOf(
   }
 }
 
-function requireAssertion(
+async function requireAssertion(
   assertion: string,
   { approval, delivery, device, link, audience, nowMs }: DecisionContext,
   claimed: { readonly decision: 'accept' | 'reject'; readonly factor: Factor | undefined },
-): SignedDecision {
+): Promise<SignedDecision> {
   const expected = { audience, userId: link.userId, ...claimed }
-  const signed = readDecision(assertion, { device, link }, expected, nowMs)
+  const signed = await readDecision(assertion, { device, link }, expected, nowMs)
   if (signed === undefined) throw new FactorFailed('no assertion of this device and user')
   const { claims } = signed
   if (!secretsEqual(claims.nonce, delivery.challenge)) {

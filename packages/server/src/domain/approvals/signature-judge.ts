@@ -8,11 +8,13 @@ import {
   type SignedData,
 } from '@countersign/protocol/message/signed-data.ts'
 import type { EcdsaVerifier } from '#custody/key-custody.ts'
+import { BoundedWork } from '../bounded-work.ts'
 import type { SignatureCertificates } from '../certificates/signature-certificates.ts'
 import type { Clock } from '../clock.ts'
 import type { EcPublicJwk } from '../devices/device.ts'
 import { DeviceRefusal } from '../devices/device-refusal.ts'
 import { clockSkewSeconds } from '../devices/signed-by-device.ts'
+import { DomainError } from '../errors.ts'
 import type { Stores } from '../storage.ts'
 
 /** Whose signature it has to be. */
@@ -20,6 +22,12 @@ export interface SignerIdentity {
   readonly tenantId: string
   readonly deviceId: string
   readonly userId: string
+}
+
+/** What a device was shown, and who it is. */
+export interface ExpectedSignature extends SignerIdentity {
+  readonly content: Uint8Array
+  readonly retrievedAtMs: number
 }
 
 /** A CMS signature that holds, by a certificate that holds. */
@@ -35,6 +43,9 @@ export interface CheckedSignature {
   readonly certificateChain: readonly string[]
 }
 
+/** As many as keep the thread pool busy; what one of them does on the event loop between two waits takes well below a millisecond. */
+const checksAtOnceMax = 4
+const checksWaitingMax = 1_000
 const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer')
 /** The last 65 bytes of a P-256 SubjectPublicKeyInfo: 04, x, y. */
 const pointBytes = 65
@@ -44,6 +55,10 @@ export class SignatureJudge {
   readonly #certificates: SignatureCertificates
   readonly #verifier: EcdsaVerifier
   readonly #clock: Clock
+  readonly #checks = new BoundedWork({
+    atOnceMax: checksAtOnceMax,
+    waitingMax: checksWaitingMax,
+  })
 
   constructor(dependencies: {
     signatureCertificates: SignatureCertificates
@@ -59,12 +74,18 @@ export class SignatureJudge {
    * Checks a SignedData (`CmsSignedData` of the contract) against the bytes that were delivered.
    *
    * @param der as it came.
-   * @throws DeviceRefusal `signature_invalid`, `certificate_not_usable`, `clock_skew`, `content_mismatch`.
+   * @throws DeviceRefusal `signature_invalid`, `certificate_not_usable`, `clock_skew`, `content_mismatch`. DomainError
+   *   `too_many_requests` when too many wait to be checked.
    */
-  async check(
-    der: Uint8Array,
-    expected: SignerIdentity & { readonly content: Uint8Array; readonly retrievedAtMs: number },
-  ): Promise<CheckedSignature> {
+  async check(der: Uint8Array, expected: ExpectedSignature): Promise<CheckedSignature> {
+    const checked = this.#checks.run(() => this.#check(der, expected))
+    if (checked === undefined) {
+      throw new DomainError('too_many_requests', 'Too many signatures wait to be checked.')
+    }
+    return checked
+  }
+
+  async #check(der: Uint8Array, expected: ExpectedSignature): Promise<CheckedSignature> {
     const data = await this.#readValid(der)
     const usable = await this.#certificates.check(data.leaf, expected)
     if (typeof usable === 'string') throw new DeviceRefusal('certificate_not_usable')

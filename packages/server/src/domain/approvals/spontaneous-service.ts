@@ -150,7 +150,7 @@ export class SpontaneousService {
       decision: 'accept' as const,
       factor: factor.type,
     }
-    const signed = readDecision(factor.assertion, { device, link }, expected, this.#clock())
+    const signed = await readDecision(factor.assertion, { device, link }, expected, this.#clock())
     const attempt = {
       factor: factor.type,
       action: 'device.authenticated',

@@ -1,13 +1,11 @@
-import {
-  type Certificate,
-  parseCertificate,
-} from '@countersign/protocol/certificate/certificate.ts'
+import type { Certificate } from '@countersign/protocol/certificate/certificate.ts'
 import { findPathFault } from '@countersign/protocol/certificate/path.ts'
 import { sameBytes } from '@countersign/protocol/der/der-writer.ts'
 import { encodeHex } from '@countersign/protocol/encoding/hex.ts'
 import type { EcdsaVerifier } from '#custody/key-custody.ts'
 import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
+import { KnownAuthorities } from './known-authorities.ts'
 import type { RootService } from './root-service.ts'
 
 /** A certificate with which a user on a device may sign now. */
@@ -29,7 +27,7 @@ const liveMax = 100
 export class SignatureCertificates {
   readonly #storage: Storage
   readonly #roots: RootService
-  readonly #verifier: EcdsaVerifier
+  readonly #authorities: KnownAuthorities
   readonly #clock: Clock
 
   constructor(dependencies: {
@@ -40,7 +38,7 @@ export class SignatureCertificates {
   }) {
     this.#storage = dependencies.storage
     this.#roots = dependencies.roots
-    this.#verifier = dependencies.verifier
+    this.#authorities = new KnownAuthorities(dependencies.verifier.verify)
     this.#clock = dependencies.clock
   }
 
@@ -67,12 +65,13 @@ export class SignatureCertificates {
     const signer = await issuers.find(tenantId, issued.issuerId)
     if (signer?.certificate === undefined) return 'revoked'
     const anchor = await this.#roots.anchor(tenantId)
+    const authority = this.#authorities.certificate(signer.certificate)
     const fault = await findPathFault({
-      path: [leaf, parseCertificate(signer.certificate), parseCertificate(anchor)],
+      path: [leaf, authority, this.#authorities.certificate(anchor)],
       anchors: [anchor],
       atMs: this.#clock(),
       leaf: { keyUsage: 'digitalSignature' },
-      verify: this.#verifier.verify,
+      verify: this.#authorities.verifierFor(authority),
     })
     if (fault !== undefined) return 'path'
     return { certificateId, profile, chain: [signer.certificate, anchor] }

@@ -122,7 +122,7 @@ export class DeviceEnrolmentService {
       iss: undefined,
       sub: undefined,
     }
-    const repeated = this.#repeatOf(found, request, expected)
+    const repeated = await this.#repeatOf(found, request, expected)
     if (repeated !== undefined) {
       return this.#answerAgain(found, repeated)
     }
@@ -130,7 +130,7 @@ export class DeviceEnrolmentService {
     const deviceId = this.#nextId()
     const caller = deviceCaller(found.tenantId, deviceId, origin)
     return this.#desk.countingFailures(found, caller, async () => {
-      const keys = checkKeyStatement(request, expected)
+      const keys = await checkKeyStatement(request, expected)
       requireCloseTime(keys.claims.iat, this.#clock())
       const checked = { code: found, keys, caller }
       const factor = await this.#checkFactor(checked, deviceId, request)
@@ -150,7 +150,7 @@ export class DeviceEnrolmentService {
     if (found.tenantId !== tenantId) throw new DeviceRefusal('code_invalid')
     this.#desk.requireOpen(found)
     return this.#desk.countingFailures(found, caller, async () => {
-      const keys = checkKeyStatement(request, {
+      const keys = await checkKeyStatement(request, {
         aud: this.#issuer(),
         codeHash: found.codeHash,
         iss: deviceId,
@@ -174,15 +174,15 @@ export class DeviceEnrolmentService {
   }
 
   /** The device that this very device key made of the code a moment ago. */
-  #repeatOf(
+  async #repeatOf(
     code: EnrolmentCode,
     proofs: { readonly proof: string; readonly bioProof?: string | undefined },
     expected: Parameters<typeof checkKeyStatement>[1],
-  ): string | undefined {
+  ): Promise<string | undefined> {
     const { stored, deviceId, usedAtMs, keyThumbprint } = code
     if (stored !== 'USED' || deviceId === null || usedAtMs === null) return undefined
     if (this.#clock() - usedAtMs >= repeatMs) return undefined
-    const keys = checkKeyStatement(proofs, expected)
+    const keys = await checkKeyStatement(proofs, expected)
     return keys.device.thumbprint === keyThumbprint ? deviceId : undefined
   }
 

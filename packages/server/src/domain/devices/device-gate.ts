@@ -109,7 +109,7 @@ export class DeviceGate {
 
   async #checkProof(call: DeviceCall, session: Session, nowMs: number): Promise<void> {
     const { accessToken = '', proof, method, url } = call
-    const read = proof === undefined ? undefined : readSelfSigned('dpop', proof)
+    const read = proof === undefined ? undefined : await readSelfSigned('dpop', proof)
     if (read === undefined) throw new DeviceRefusal('dpop_invalid')
     const { claims } = read.jws
     const fits =

@@ -73,6 +73,21 @@ const find = statement((db, p: Key) =>
   db.selectFrom('device').selectAll().where('tenant_id', '=', p.tenantId).where('id', '=', p.id),
 )
 
+const listOfUser = statement((db, p: { tenantId: string; userId: string; limit: number }) =>
+  db
+    .selectFrom('device_link as link')
+    .crossJoin('device')
+    .selectAll('device')
+    .where('link.tenant_id', '=', p.tenantId)
+    .where('link.user_id', '=', p.userId)
+    .where('link.ended_at', 'is', null)
+    .where('device.tenant_id', '=', p.tenantId)
+    .whereRef('device.id', '=', 'link.device_id')
+    .where('device.status', '=', 'ACTIVE')
+    .orderBy('link.device_id')
+    .limit(p.limit),
+)
+
 const findByKey = statement((db, p: { tenantId: string; keyThumbprint: string }) =>
   db
     .selectFrom('device')
@@ -218,6 +233,11 @@ export class DeviceStore {
   async findByKey(tenantId: string, keyThumbprint: string): Promise<Device | undefined> {
     const row = await this.#queries.first(findByKey, { tenantId, keyThumbprint })
     return row && asDevice(row)
+  }
+
+  /** A user's active devices, by id, which is the order of enrolment. */
+  async listOfUser(tenantId: string, userId: string, limit: number): Promise<Device[]> {
+    return (await this.#queries.all(listOfUser, { tenantId, userId, limit })).map(asDevice)
   }
 
   /** By id, which is the order of enrolment; active ones only. */

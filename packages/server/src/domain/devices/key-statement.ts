@@ -29,11 +29,11 @@ export interface ExpectedStatement {
  *
  * @throws DeviceRefusal `proof_invalid`.
  */
-export function checkKeyStatement(
+export async function checkKeyStatement(
   { proof, bioProof }: { readonly proof: string; readonly bioProof?: string | undefined },
   expected: ExpectedStatement,
-): ProvenKeys {
-  const device = readSelfSigned('keys', proof)
+): Promise<ProvenKeys> {
+  const device = await readSelfSigned('keys', proof)
   if (device === undefined) throw proofInvalid()
   const { claims, payload } = device.jws
   const fits =
@@ -47,7 +47,7 @@ export function checkKeyStatement(
   const proven = { claims, device, statement: proof }
   if (bioProof === undefined) return { ...proven, bio: null }
 
-  const bio = readSelfSigned('keys', bioProof)
+  const bio = await readSelfSigned('keys', bioProof)
   const bioFits =
     bio !== undefined &&
     bio.thumbprint === claims.bioJkt &&

@@ -132,7 +132,7 @@ export class LoginService {
 
   /** Proof, then assertion, then the device that both must be of. */
   async #identify(request: LoginRequest, nowMs: number): Promise<Presented> {
-    const dpop = readSelfSigned('dpop', request.proof)
+    const dpop = await readSelfSigned('dpop', request.proof)
     const { htm, htu, nonce } = dpop?.jws.claims ?? {}
     if (dpop === undefined || htm !== 'POST' || htu !== request.url) {
       throw new DeviceRefusal('dpop_invalid')
@@ -150,7 +150,7 @@ export class LoginService {
     const device = await this.#findDevice(assertion.kid, claims.iss)
     const isWhole =
       device !== undefined &&
-      isSignedBy(assertion, device.publicKey) &&
+      (await isSignedBy(assertion, device.publicKey)) &&
       claims.aud === this.#issuer() &&
       claims.exp > claims.iat &&
       claims.exp - claims.iat <= assertionLifeSeconds &&
@@ -241,7 +241,7 @@ export class LoginService {
       claims.iss === deviceId &&
       claims.sub === userId &&
       claims.aud === this.#issuer() &&
-      isSignedBy(assertion, link.bioKey) &&
+      (await isSignedBy(assertion, link.bioKey)) &&
       this.#nonces.isCurrent(claims.nonce)
     if (!fits) return false
     requireCloseTime(claims.iat, nowMs)

@@ -128,7 +128,7 @@ export class OwnDeviceService {
     const { tenantId, deviceId, caller } = session
     const userId = requireUser(session)
     this.#requireRecent(session)
-    const keys = checkKeyStatement(proofs, {
+    const keys = await checkKeyStatement(proofs, {
       aud: this.#issuer(),
       codeHash: undefined,
       iss: deviceId,

@@ -8,7 +8,7 @@ import {
 import {
   importEcPublicJwk,
   jwkThumbprint,
-  verifyEs256,
+  verifyEs256OnPool,
 } from '@countersign/protocol/message/es256.ts'
 import { secretsEqual } from '#custody/secrets.ts'
 import { DeviceRefusal } from './device-refusal.ts'
@@ -22,22 +22,23 @@ const keptKeysMax = 10_000
 /** Importing a key costs as much as checking a signature with it. */
 const keptKeys = new Map<string, KeyObject>()
 
-/** Whether the key that a device is known by signed this. */
-export function isSignedBy<Kind extends DeviceJwsKind>(
+/** Whether the key that a device is known by signed this; found out beside the event loop. */
+export async function isSignedBy<Kind extends DeviceJwsKind>(
   jws: DeviceJws<Kind>,
   key: EcPublicJwk,
-): boolean {
+): Promise<boolean> {
   const imported = keyObjectOf(key)
-  return imported !== undefined && verifyEs256(imported, jws.signingInput, jws.signature)
+  if (imported === undefined) return false
+  return verifyEs256OnPool(imported, jws.signingInput, jws.signature)
 }
 
 /** A JWS whose key stands in its header, checked with that key. */
-export function readSelfSigned<Kind extends 'keys' | 'dpop'>(
+export async function readSelfSigned<Kind extends 'keys' | 'dpop'>(
   kind: Kind,
   compact: string,
-): { jws: DeviceJws<Kind>; jwk: EcPublicJwk; thumbprint: string } | undefined {
+): Promise<{ jws: DeviceJws<Kind>; jwk: EcPublicJwk; thumbprint: string } | undefined> {
   const jws = readDeviceJws(kind, compact)
-  if (jws?.jwk === undefined || !isSignedBy(jws, jws.jwk)) return undefined
+  if (jws?.jwk === undefined || !(await isSignedBy(jws, jws.jwk))) return undefined
   return { jws, jwk: jws.jwk, thumbprint: jwkThumbprint(jws.jwk) }
 }
 

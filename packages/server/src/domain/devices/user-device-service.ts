@@ -166,7 +166,7 @@ export class UserDeviceService {
 }
 
 function devicesOf(stores: Stores, tenantId: string, userId: string): Promise<Device[]> {
-  return stores.devices.list(tenantId, { userId, limit: devicesPerUserMax })
+  return stores.devices.listOfUser(tenantId, userId, devicesPerUserMax)
 }
 
 function selected(
