@@ -56,6 +56,20 @@ import {
   sendDisplayMessage,
   startTms,
 } from './message-sign.ts'
+import {
+  createPolicy,
+  createPolicyAssignment,
+  deleteApp,
+  deletePolicy,
+  deletePolicyAssignment,
+  getApp,
+  getPolicy,
+  listApps,
+  listPolicies,
+  saveApp,
+  updateApp,
+  updatePolicy,
+} from './version-apps.ts'
 
 const certificateAuthority = {
   getTenantSigner,
@@ -176,6 +190,37 @@ const messageSign = {
   Caller
 >
 
+const versionApps = {
+  listApps,
+  getApp,
+  saveApp,
+  updateApp,
+  deleteApp,
+  listPolicies,
+  getPolicy,
+  createPolicy,
+  updatePolicy,
+  deletePolicy,
+  createPolicyAssignment,
+  deletePolicyAssignment,
+} satisfies BuiltOperations<
+  Operations,
+  | 'listApps'
+  | 'getApp'
+  | 'saveApp'
+  | 'updateApp'
+  | 'deleteApp'
+  | 'listPolicies'
+  | 'getPolicy'
+  | 'createPolicy'
+  | 'updatePolicy'
+  | 'deletePolicy'
+  | 'createPolicyAssignment'
+  | 'deletePolicyAssignment',
+  Core,
+  Caller
+>
+
 /** What is built, a group for each tag. */
 export const operations = {
   ...certificateAuthority,
@@ -183,4 +228,5 @@ export const operations = {
   ...clientProperties,
   ...localization,
   ...messageSign,
+  ...versionApps,
 }

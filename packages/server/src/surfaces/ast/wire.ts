@@ -16,6 +16,11 @@ export function toBase64Certificate(der: Uint8Array): string {
   return encodeBase64(der)
 }
 
+/** Path of something that a tenant has: no host, for whoever is behind a proxy. */
+export function tenantPath(tenantId: string, ...segments: readonly string[]): string {
+  return `/ast/v1/tenants/${[tenantId, ...segments].map(encodeURIComponent).join('/')}`
+}
+
 /** Beside a bare array: how many entries all pages have together. */
 export function totalCountHeader(totalCount: number): Headers {
   return { 'x-total-count': String(totalCount) }

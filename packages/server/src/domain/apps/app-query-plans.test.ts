@@ -1,0 +1,54 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { SqliteDatabase } from '#storage/sqlite.ts'
+import { explain } from '#test/storage/query-plans.ts'
+import {
+  createReadyTestCore,
+  platformAdmin,
+  type TestCore,
+  testCaller,
+} from '#test/support/core.ts'
+import { AppService } from './app-service.ts'
+import { PolicyLookup } from './policy-lookup.ts'
+import { PolicyService } from './policy-service.ts'
+
+const tenantId = 'acme'
+const seen = new Set<string>()
+let core: TestCore
+
+beforeAll(async () => {
+  core = await createReadyTestCore({
+    observer: { observeDatabase: () => {}, statementRun: (sql) => seen.add(sql) },
+  })
+  await core.tenants.create(platformAdmin, { id: tenantId, name: 'Acme' })
+})
+afterAll(() => core[Symbol.asyncDispose]())
+
+test('no statement about apps and policies reads a tenant from end to end', async () => {
+  const admin = testCaller(tenantId, ['ast:write'])
+  const apps = new AppService(core)
+  const policies = new PolicyService(core)
+  seen.clear()
+  await apps.create(admin, tenantId, 'bank', { categories: ['tms'] })
+  await apps.update(admin, tenantId, 'bank', { categories: ['chat'] })
+  await apps.list(admin, tenantId, { page: 1, pageSize: 20 })
+  await apps.pushCredentials(tenantId, 'bank')
+  await policies.create(admin, tenantId, 'crowd', { type: 'quorum' })
+  await policies.update(admin, tenantId, 'crowd', { type: 'quorum', quorum: 2 })
+  const { id } = await policies.assign(admin, tenantId, 'crowd', { appName: 'bank' })
+  await policies.list(admin, tenantId)
+  await policies.get(admin, tenantId, 'crowd')
+  const target = { tenantId, appName: 'bank', platform: 'Android', architecture: 'arm64' }
+  await new PolicyLookup(core).policyFor(target)
+  await policies.unassign(admin, tenantId, id)
+  await policies.delete(admin, tenantId, 'crowd')
+  await apps.delete(admin, tenantId, 'bank')
+
+  const { database } = core.test
+  if (!(database instanceof SqliteDatabase)) throw new Error('This is about SQLite.')
+  const ours = [...seen].filter((sql) => /"(app|registration_policy|policy_assignment)"/.test(sql))
+  expect(ours.length).toBeGreaterThan(18)
+  const found = await Promise.all(
+    ours.map((sql) => explain('sqlite', `sqlite:${database.path}`, sql)),
+  )
+  expect(found.flatMap(({ sql, faults }) => faults.map((fault) => `${fault}: ${sql}`))).toEqual([])
+})
