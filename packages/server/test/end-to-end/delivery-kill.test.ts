@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, test } from 'vitest'
+import { describe, test } from 'vitest'
 import { engines } from '../support/core.ts'
 import { until } from '../support/delivery.ts'
 import { startReceiver } from '../support/receiver.ts'
@@ -11,8 +11,9 @@ const writers = 4
 /** What a killed server had claimed is free after 30 seconds. */
 const claimEndMs = 60_000
 
-describe.each(engines)('kill -9 between effect and delivery on %s', (engine) => {
-  test('every acknowledged effect is told, under one id however often', async () => {
+// Side by side: both mostly wait for claims to end.
+describe.concurrent.each(engines)('kill -9 between effect and delivery on %s', (engine) => {
+  test('every acknowledged effect is told, under one id however often', async ({ expect }) => {
     await using receiver = await startReceiver((_received, response) => {
       setTimeout(() => response.writeHead(204).end(), 20)
     })

@@ -83,11 +83,15 @@ describe.each(engines)('the end of approvals on %s', (engine) => {
 
   test('more than one call takes at once are all ended', async () => {
     const ids: string[] = []
-    for (let index = 0; index < 230; index++) {
-      ids.push((await bench.ask(userId, { timeouts: { retrievalSeconds: 1 } })).id)
+    while (ids.length < 230) {
+      const asked = Array.from({ length: 10 }, () =>
+        bench.ask(userId, { timeouts: { retrievalSeconds: 1 } }),
+      )
+      for (const { id } of await Promise.all(asked)) ids.push(id)
     }
     bench.clock.advance(1_000)
-    await bench.core.approvalEnding.expireDue()
+    // One is enough, unless its time is over: the timer calls again then.
+    for (let call = 1; call <= 3; call++) await bench.core.approvalEnding.expireDue()
     const states = await Promise.all(ids.map(async (id) => (await row(id))?.status))
     expect(new Set(states)).toEqual(new Set(['EXPIRED']))
   }, 30_000)

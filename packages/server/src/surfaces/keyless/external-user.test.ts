@@ -159,12 +159,13 @@ describe.each(engines)('external users on %s', (engine) => {
     test('200 for more users than one step takes', async () => {
       const externalUserId = `crowd-${engine}`
       const admin = testCaller('acme', ['tenant:write'])
-      for (let index = 0; index < 101; index++) {
-        await installation.core.users.create(admin, 'acme', {
-          loginName: `crowd-${engine}-${index}`,
-          keylessExternalId: externalUserId,
-        })
-      }
+      const { users } = installation.core
+      const crowd = Array.from({ length: 101 }, (_, index) => `crowd-${engine}-${index}`)
+      await Promise.all(
+        crowd.map((loginName) =>
+          users.create(admin, 'acme', { loginName, keylessExternalId: externalUserId }),
+        ),
+      )
       expect(await call(`DELETE /v2/external-users/${externalUserId}`)).toMatchObject({
         status: 200,
       })
