@@ -6,9 +6,11 @@ import { type Randomness, systemRandomness } from '#custody/randomness.ts'
 import { secretsEqual } from '#custody/secrets.ts'
 import { AddressResolver, type AddressSource, systemAddresses } from '#delivery/address-resolver.ts'
 import { Dispatcher } from '#delivery/dispatcher.ts'
+import { DocumentHttp } from '#delivery/document-http.ts'
 import { OutboundHttp } from '#delivery/outbound-http.ts'
 import type { Clock } from '#domain/clock.ts'
 import type { Core } from '#domain/core.ts'
+import { OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import { type Contract, loadContract } from '#http/contract.ts'
 import { Docs, mountDocs } from '#http/docs.ts'
 import { createHttpServer } from '#http/server.ts'
@@ -81,6 +83,8 @@ export async function createApp(options: AppOptions): Promise<App> {
   const metrics = createMetrics()
   const database = openDatabase(secrets.databaseUrl.reveal(), { observer: metrics })
   let port = config.port
+  const resolver = new AddressResolver(overrides.addresses ?? systemAddresses())
+  const documents = new DocumentHttp({ rule: new OutboundRule(config.outboundAllow), resolver })
   const composed = composeCore({
     database,
     masterKey,
@@ -96,8 +100,11 @@ export async function createApp(options: AppOptions): Promise<App> {
       auditDestinationUrl: config.okmAuditDestUrl,
     },
     adminToken: secrets.adminToken?.reveal(),
+    issuerKeys: { documents, outageMsMax: config.issuerOutageHours * 3_600_000 },
     observer: {
       countVerification: (result) => metrics.countVerification(result),
+      countIssuerToken: (outcome) => metrics.countIssuerToken(outcome),
+      countIssuerKeys: (outcome) => metrics.countIssuerKeys(outcome),
       backgroundFailed: (work, error) =>
         logger?.error({ err: error, work }, 'background work failed'),
     },
@@ -108,7 +115,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     storage,
     http: new OutboundHttp({
       rule: composed.outbound,
-      resolver: new AddressResolver(overrides.addresses ?? systemAddresses()),
+      resolver,
       clock,
     }),
     kinds: composed.deliveryKinds,
@@ -219,6 +226,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   async function close(): Promise<void> {
     isServing = false
     core.eventFeed.close()
+    documents.close()
     await connections.during(() => http.close())
     await Promise.all([housekeeping.stop(), dispatcher.stop()])
     await composed.usage.flush().catch(() => {})

@@ -16,7 +16,14 @@ import {
 import { AccessTokens } from '#domain/callers/access-tokens.ts'
 import { AccountTokenService } from '#domain/callers/account-token-service.ts'
 import { Authenticator } from '#domain/callers/authenticator.ts'
+import { DocumentError, type DocumentSource } from '#domain/callers/document-source.ts'
 import { FailureLimiter } from '#domain/callers/failure-limiter.ts'
+import {
+  IssuerAuthenticator,
+  type IssuerTokenOutcome,
+} from '#domain/callers/issuer-authenticator.ts'
+import { IssuerSignatures } from '#domain/callers/issuer-key.ts'
+import { IssuerKeys } from '#domain/callers/issuer-keys.ts'
 import { OauthService } from '#domain/callers/oauth-service.ts'
 import { RefusalJournal } from '#domain/callers/refusal-journal.ts'
 import { cabinetScopes } from '#domain/callers/scopes.ts'
@@ -87,6 +94,8 @@ export interface CoreParts {
   /** Absent: nobody is taken for a cabinet. */
   readonly okm?: CabinetOptions
   readonly adminToken: string | undefined
+  /** The way to keys of trusted issuers, and how long they count that cannot be fetched again. Absent: there is none. */
+  readonly issuerKeys?: { readonly documents: DocumentSource; readonly outageMsMax: number }
   readonly observer: CoreObserver
   /** Absent: nobody counts what happens to printed lists. */
   readonly listObserver?: ListObserver
@@ -95,6 +104,8 @@ export interface CoreParts {
 /** What the core tells the process. */
 export interface CoreObserver {
   countVerification(result: VerificationResult): void
+  countIssuerToken?(outcome: IssuerTokenOutcome): void
+  countIssuerKeys?(outcome: 'fetched' | 'failed'): void
   /** Work behind the requests failed; it is tried again. */
   backgroundFailed(work: string, error: unknown): void
 }
@@ -132,6 +143,11 @@ export interface ComposedCore {
 /** On PostgreSQL: how long a transaction may take that has made its ids, and how far the clocks of processes may lie apart. */
 const lateCommitMsMax = 15_000
 
+const noDocuments: NonNullable<CoreParts['issuerKeys']> = {
+  documents: { fetch: () => Promise.reject(new DocumentError('address_refused')) },
+  outageMsMax: 0,
+}
+
 /** Builds every service once, by plain constructors. */
 export function composeCore(parts: CoreParts): ComposedCore {
   const { database, masterKey, clock, randomness, publicUrl, adminToken, observer } = parts
@@ -156,13 +172,30 @@ export function composeCore(parts: CoreParts): ComposedCore {
   const accessTokens = new AccessTokens({ ...base, signer, verifier, publicUrl })
   const refusals = new RefusalJournal(base)
   const usage = new UsageRecorder(base)
+  const limiter = new FailureLimiter(parts.authFailuresPerMinute, clock)
   const authenticator = new Authenticator({
     ...base,
     accessTokens,
-    limiter: new FailureLimiter(parts.authFailuresPerMinute, clock),
+    limiter,
     refusals,
     usage,
     adminToken,
+  })
+  const issuerAuthenticator = new IssuerAuthenticator({
+    ...base,
+    issuerKeys: new IssuerKeys({
+      ...base,
+      ...(parts.issuerKeys ?? noDocuments),
+      observer: {
+        keysFetched: (outcome) => observer.countIssuerKeys?.(outcome),
+        fetchFailed: (issuer, error) => observer.backgroundFailed(`keys of ${issuer}`, error),
+      },
+    }),
+    signatures: new IssuerSignatures(),
+    limiter,
+    refusals,
+    ownIssuer: publicUrl,
+    tokenChecked: (outcome) => observer.countIssuerToken?.(outcome),
   })
   const cabinets = composeCabinets({ ...base, settings, outbound, okm: parts.okm ?? noCabinets })
   const pki = composeCertificates({
@@ -225,6 +258,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     accountTokens: new AccountTokenService({ ...base, serviceAccounts, scopes: cabinetScopes }),
     trustedIssuers: new TrustedIssuerService({ ...base, outbound }),
     authenticator,
+    issuerAuthenticator,
     oauth: new OauthService({ accessTokens, authenticator }),
     idempotency: new IdempotencyService({
       ...base,

@@ -66,6 +66,7 @@ test('an empty environment gives the defaults of the contract', () => {
     shutdownSeconds: 10,
     authFailuresPerMinute: 60,
     deviceRequestsPerMinute: 120,
+    issuerOutageHours: 24,
   })
   expect(secrets.databaseUrl.reveal()).toBe('sqlite:./data/countersign.db')
   expect(secrets.masterKey).toBeUndefined()

@@ -69,6 +69,8 @@ export interface Config {
   readonly authFailuresPerMinute: number
   /** Of one device; of its logins a quarter. 0: no limit. */
   readonly deviceRequestsPerMinute: number
+  /** How long the last good keys of a trusted issuer count that cannot be reached. */
+  readonly issuerOutageHours: number
 }
 
 /** All settings that may not. */
@@ -130,6 +132,7 @@ const variables = z.object({
   COUNTERSIGN_METRICS_TOKEN: visibleAscii({ min: 1, max: 255 }).optional(),
   COUNTERSIGN_AUTH_FAILURES_PER_MINUTE: integer({ min: 0, max: 1_000_000 }).default(60),
   COUNTERSIGN_DEVICE_REQUESTS_PER_MINUTE: integer({ min: 0, max: 1_000_000 }).default(120),
+  COUNTERSIGN_ISSUER_OUTAGE_HOURS: integer({ min: 0, max: 720 }).default(24),
 })
 
 type Name = keyof typeof variables.shape
@@ -263,6 +266,7 @@ function toConfig(values: Values, caCertificates: readonly string[]): Config {
     shutdownSeconds: values.COUNTERSIGN_SHUTDOWN_SECONDS,
     authFailuresPerMinute: values.COUNTERSIGN_AUTH_FAILURES_PER_MINUTE,
     deviceRequestsPerMinute: values.COUNTERSIGN_DEVICE_REQUESTS_PER_MINUTE,
+    issuerOutageHours: values.COUNTERSIGN_ISSUER_OUTAGE_HOURS,
   }
 }
 

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { IssuerTokenOutcome } from '#domain/callers/issuer-authenticator.ts'
 import type { ListChange } from '#domain/otp-lists/list-changes.ts'
 import type { Settlement } from '#domain/outbox/delivery-kind.ts'
 import type { VerificationResult } from '#domain/verification/verification.ts'
@@ -20,6 +21,8 @@ export interface Metrics {
   observeRequest(surface: string, outcome: RequestOutcome, seconds: number): void
   countVerification(result: VerificationResult): void
   countListChanges(change: ListChange, count: number): void
+  countIssuerToken(outcome: IssuerTokenOutcome): void
+  countIssuerKeys(outcome: 'fetched' | 'failed'): void
   observeDatabase(operation: DatabaseOperation, seconds: number): void
   /** @param seconds of the attempt; undefined when nothing was sent. */
   countDelivery(kind: string, outcome: Settlement['outcome'], seconds: number | undefined): void
@@ -68,6 +71,18 @@ export function createMetrics(): Metrics {
     name: 'countersign_otp_lists_total',
     help: 'Printed lists that were made, given to users, used for the first time, due for renewal, removed.',
     labelNames: ['change'],
+    registers,
+  })
+  const issuerTokens = new Counter({
+    name: 'countersign_issuer_tokens_total',
+    help: 'Tokens of trusted issuers, by outcome; undecided: the keys could not be fetched.',
+    labelNames: ['outcome'],
+    registers,
+  })
+  const issuerKeys = new Counter({
+    name: 'countersign_issuer_key_fetches_total',
+    help: 'Attempts to fetch the keys of trusted issuers, by outcome.',
+    labelNames: ['outcome'],
     registers,
   })
   const databaseTimes = new Histogram({
@@ -125,6 +140,8 @@ export function createMetrics(): Metrics {
     },
     countVerification: (result) => verifications.inc({ result }),
     countListChanges: (change, count) => listChanges.inc({ change }, count),
+    countIssuerToken: (outcome) => issuerTokens.inc({ outcome }),
+    countIssuerKeys: (outcome) => issuerKeys.inc({ outcome }),
     observeDatabase: (operation, seconds) => databaseTimes.observe({ operation }, seconds),
     countDelivery(kind, outcome, seconds) {
       deliveries.inc({ kind, outcome })

@@ -12,6 +12,7 @@ import type { FirmwareService } from './cabinets/firmware-service.ts'
 import type { CabinetPollService } from './cabinets/poll-service.ts'
 import type { AccountTokenService } from './callers/account-token-service.ts'
 import type { Authenticator } from './callers/authenticator.ts'
+import type { IssuerAuthenticator } from './callers/issuer-authenticator.ts'
 import type { OauthService } from './callers/oauth-service.ts'
 import type { ServiceAccountService } from './callers/service-account-service.ts'
 import type { TrustedIssuerService } from './callers/trusted-issuer-service.ts'
@@ -62,6 +63,8 @@ export interface Core
   readonly accountTokens: AccountTokenService
   readonly trustedIssuers: TrustedIssuerService
   readonly authenticator: Authenticator
+  /** Callers by tokens of their tenant's identity provider. */
+  readonly issuerAuthenticator: IssuerAuthenticator
   readonly oauth: OauthService
   readonly idempotency: IdempotencyService
   readonly userDomains: UserDomainService

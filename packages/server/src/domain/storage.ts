@@ -10,6 +10,7 @@ import { PolicyStore } from './apps/policy-store.ts'
 import { CabinetStores } from './cabinets/cabinets-store.ts'
 import { AccountTokenStore } from './callers/account-token-store.ts'
 import { CredentialStore } from './callers/credential-store.ts'
+import { IssuerKeyStore } from './callers/issuer-key-store.ts'
 import { ServiceAccountStore } from './callers/service-account-store.ts'
 import { TrustedIssuerStore } from './callers/trusted-issuer-store.ts'
 import { PkiStores } from './certificates/pki-store.ts'
@@ -103,6 +104,10 @@ export class Stores {
 
   get trustedIssuers(): TrustedIssuerStore {
     return this.#once(TrustedIssuerStore)
+  }
+
+  get issuerKeys(): IssuerKeyStore {
+    return this.#once(IssuerKeyStore)
   }
 
   get tenants(): TenantStore {

@@ -31,6 +31,7 @@ export interface Schema
   service_account: ServiceAccountTable
   service_account_certificate: ServiceAccountCertificateTable
   trusted_issuer: TrustedIssuerTable
+  trusted_issuer_keys: TrustedIssuerKeysTable
   idempotent_reply: IdempotentReplyTable
   user_domain: UserDomainTable
   app_user: AppUserTable
@@ -133,6 +134,16 @@ export interface TrustedIssuerTable {
   enabled: number
   created_at: number
   updated_at: number
+}
+
+/** The last keys that were fetched of an issuer with a `jwksUri`. */
+export interface TrustedIssuerKeysTable {
+  tenant_id: string
+  issuer_id: string
+  jwks_uri: string
+  /** Public keys as JSON. */
+  document: string
+  fetched_at: number
 }
 
 export interface IdempotentReplyTable {

@@ -221,7 +221,13 @@ export class Authenticator {
     this.#limiter.count(origin.address)
     for (const finding of findings) {
       const reason = this.#refusalOf(finding, origin, nowMs) ?? 'credentials_conflict'
-      await this.#refusals.report({ credential: finding.credential, reason, origin })
+      const { homeId, accountId: id } = finding.credential
+      await this.#refusals.report({
+        homeId,
+        target: { type: 'service-account', id },
+        reason,
+        origin,
+      })
     }
     throw unauthenticated()
   }

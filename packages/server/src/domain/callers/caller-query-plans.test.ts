@@ -64,6 +64,18 @@ test.each<[string, () => Promise<unknown>]>([
     'a certificate',
     () => core.authenticator.authenticate({ certificateThumbprint: thumbprint }, origin),
   ],
+  [
+    'a token of a trusted issuer',
+    () => core.storage.read.trustedIssuers.findByIssuer('acme', 'https://idp.example'),
+  ],
+  [
+    'a token of another tenant’s issuer',
+    () => core.storage.read.trustedIssuers.listByIssuer('https://idp.example', 4),
+  ],
+  [
+    'keys of a trusted issuer',
+    () => core.storage.read.issuerKeys.find({ tenantId: 'acme', issuerId: 'x', jwksUri: 'x' }),
+  ],
 ])('authentication by %s follows an index', async (_name, work) => {
   const plans = await plansOf(work)
   expect(plans.length).toBeGreaterThan(0)

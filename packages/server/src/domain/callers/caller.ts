@@ -25,7 +25,7 @@ export type ActorType =
 
 export interface CallerIdentity {
   readonly type: ActorType
-  /** Account id; null for the anonymous and the system. */
+  /** Account, device or cabinet; issuer and subject with a colon between; null for the anonymous and the system. */
   readonly id: string | null
   /** Client address as text, null when there is none. */
   readonly address: string | null
@@ -37,6 +37,8 @@ export interface CallerIdentity {
   readonly scopes: readonly Scope[]
   /** Version of the tenant's settings at the moment of authentication; absent where no tenant was read. */
   readonly settingsVersion?: number | undefined
+  /** True: an identity provider says that it is one of the apps; absent: it is one if it is a device. */
+  readonly isAstClient?: boolean
 }
 
 /** Who asks, through which door, and what that one may do. Made by a surface's `auth.ts` only. */
@@ -50,6 +52,8 @@ export class Caller {
   readonly granted: readonly Scope[]
   /** See {@link CallerIdentity}; lets the tenant's settings be used without reading them again. */
   readonly settingsVersion: number | undefined
+  /** An app of the AST surface: a device by its own token, or whom an identity provider calls one. It only reads there. */
+  readonly isAstClient: boolean
   readonly #scopes: ReadonlySet<Scope>
 
   constructor(identity: CallerIdentity) {
@@ -61,6 +65,7 @@ export class Caller {
     this.tenantId = identity.tenantId
     this.granted = identity.scopes
     this.settingsVersion = identity.settingsVersion
+    this.isAstClient = identity.isAstClient ?? identity.type === 'DEVICE'
     this.#scopes = expandScopes(identity.scopes)
   }
 

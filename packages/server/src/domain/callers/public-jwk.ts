@@ -16,6 +16,11 @@ export interface PublicJwk {
 
 const rsaBytesMin = 256
 const rsaBytesMax = 1024
+const exponentBytesMax = 4
+const memberLengthMax = 1_400
+const lengthsMax: Readonly<Record<string, number>> = { alg: 32, kid: 255 }
+const privateMembers = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
+const keyMembers = { RSA: ['n', 'e'], EC: ['crv', 'x', 'y'], OKP: ['crv', 'x'] } as const
 /** Bytes of each coordinate. */
 const curves: Readonly<Record<string, { readonly kty: string; readonly length: number }>> = {
   'P-256': { kty: 'EC', length: 32 },
@@ -29,9 +34,39 @@ export function faultOfJwk(jwk: PublicJwk, pointer: string): Fault | undefined {
   return problem === undefined ? undefined : { pointer, code: 'bad_format', message: problem }
 }
 
+/**
+ * Reads a key that an issuer publishes, with the members that count.
+ *
+ * @returns undefined for one that is for something else than signatures, is not public, or cannot be used.
+ */
+export function readPublishedJwk(published: unknown): PublicJwk | undefined {
+  if (typeof published !== 'object' || published === null) return undefined
+  const members = published as Readonly<Record<string, unknown>>
+  const { kty, use = 'sig', key_ops: operations = ['verify'] } = members
+  if (kty !== 'EC' && kty !== 'RSA' && kty !== 'OKP') return undefined
+  if (use !== 'sig' || !Array.isArray(operations) || !operations.includes('verify'))
+    return undefined
+  // Whoever publishes the private half has given the key away.
+  if (privateMembers.some((name) => Object.hasOwn(members, name))) return undefined
+  const key: Record<string, string> = {}
+  for (const name of [...keyMembers[kty], 'alg', 'kid']) {
+    const value = members[name]
+    if (value === undefined) continue
+    if (typeof value !== 'string' || value.length > (lengthsMax[name] ?? memberLengthMax))
+      return undefined
+    key[name] = value
+  }
+  const jwk: PublicJwk = { kty, ...key }
+  return faultOfJwk(jwk, '') === undefined ? jwk : undefined
+}
+
 function problemOfRsa({ n, e }: PublicJwk): string | undefined {
   const length = lengthOf(n)
-  if (length === undefined || lengthOf(e) === undefined) return 'must have n and e in base64url'
+  const exponent = decodeBase64url(e ?? '')
+  if (length === undefined || !exponent?.length) return 'must have n and e in base64url'
+  // Others make each check as expensive as their owner likes.
+  const isPlain = exponent.length <= exponentBytesMax && Number(exponent.at(-1)) % 2 === 1
+  if (!isPlain || e === 'AQ') return 'must have an odd exponent from 3, of 32 bits at most'
   return length < rsaBytesMin || length > rsaBytesMax
     ? 'must have a modulus of 2048 to 8192 bits'
     : undefined

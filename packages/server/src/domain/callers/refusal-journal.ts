@@ -1,9 +1,9 @@
 import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
 import { Caller, type SurfaceName } from './caller.ts'
-import type { Credential } from './credential-store.ts'
+import type { TokenFlaw } from './issuer-token.ts'
 
-/** Why a credential of an account that exists is refused. Told to the journal only. */
+/** Why a credential of an account or issuer that exists is refused. Told to the journal only. */
 export type RefusalReason =
   | 'wrong_secret'
   | 'secret_replaced'
@@ -12,6 +12,7 @@ export type RefusalReason =
   | 'address_not_allowed'
   | 'tenant_disabled'
   | 'credentials_conflict'
+  | TokenFlaw
 
 /** Where a request came from. */
 export interface Origin {
@@ -23,7 +24,10 @@ export interface Origin {
 }
 
 interface Refusal {
-  readonly credential: Credential
+  /** Where it is recorded; `_platform` for the platform's. */
+  readonly homeId: string
+  /** Whose credential it was, or was said to be. */
+  readonly target: { readonly type: 'service-account' | 'trusted-issuer'; readonly id: string }
   readonly reason: RefusalReason
   readonly origin: Origin
 }
@@ -36,11 +40,11 @@ interface Entry {
 }
 
 const intervalMs = 60_000
-const accountsMax = 10_000
+const targetsMax = 10_000
 
 /**
- * Records refused credentials of accounts that exist. An account gets one record a minute at most, with the number of
- * refusals since the last one, so that whoever guesses cannot fill the journal.
+ * Records refused credentials of accounts and issuers that exist. Each gets one record a minute at most, with the number
+ * of refusals since the last one, so that whoever guesses cannot fill the journal.
  */
 export class RefusalJournal {
   readonly #storage: Storage
@@ -54,8 +58,8 @@ export class RefusalJournal {
 
   /** Records now, or counts for the next record. */
   async report(refusal: Refusal): Promise<void> {
-    const { homeId, accountId } = refusal.credential
-    const name = `${homeId}\n${accountId}`
+    const { homeId, target } = refusal
+    const name = `${homeId}\n${target.type}\n${target.id}`
     const entry = this.#entries.get(name)
     if (entry !== undefined && this.#clock() < entry.recordedAtMs + intervalMs) {
       entry.latest = refusal
@@ -64,7 +68,7 @@ export class RefusalJournal {
     }
     const count = 1 + (entry?.waitingCount ?? 0)
     // Noted first: refusals that come meanwhile are counted, not recorded.
-    if (this.#entries.size >= accountsMax) this.#entries.clear()
+    if (this.#entries.size >= targetsMax) this.#entries.clear()
     this.#entries.set(name, { recordedAtMs: this.#clock(), latest: undefined, waitingCount: 0 })
     await this.#record(refusal, count)
   }
@@ -79,8 +83,7 @@ export class RefusalJournal {
     }
   }
 
-  async #record({ credential, reason, origin }: Refusal, count: number): Promise<void> {
-    const { homeId, accountId } = credential
+  async #record({ homeId, target, reason, origin }: Refusal, count: number): Promise<void> {
     const caller = new Caller({
       type: 'ANONYMOUS',
       id: null,
@@ -93,7 +96,7 @@ export class RefusalJournal {
         await journal.append(caller, homeId, {
           action: 'caller.refused',
           outcome: 'FAILURE',
-          target: { type: 'service-account', id: accountId },
+          target,
           detail: { reason, count },
         })
       },

@@ -136,6 +136,7 @@ export class TrustedIssuerService {
       await stores.tenants.requireFor(caller, tenantId)
       const present = found(await stores.trustedIssuers.find(tenantId, id))
       found((await stores.trustedIssuers.remove(tenantId, id)) ? present : undefined)
+      await stores.issuerKeys.remove(tenantId, id)
       await report(stores, caller, 'trusted-issuer.deleted', present)
     })
   }

@@ -1,7 +1,7 @@
 import type { Queries } from '#storage/queries.ts'
 import type { TrustedIssuerTable } from '#storage/schema.ts'
-import { statement } from '#storage/statement.ts'
-import type { TrustedIssuer, TrustedIssuerSettings } from './trusted-issuer.ts'
+import { type Builder, statement } from '#storage/statement.ts'
+import type { StandingIssuer, TrustedIssuer, TrustedIssuerSettings } from './trusted-issuer.ts'
 
 /** The members that are kept together as JSON. */
 type IssuerDocument = Omit<TrustedIssuerSettings, 'issuer' | 'enabled'>
@@ -35,6 +35,24 @@ const list = statement((db, p: { tenantId: string; afterUlid: string; limit: num
     .where('ulid', '>', p.afterUlid)
     .orderBy('ulid')
     .limit(p.limit),
+)
+
+/** Of tenants that are being deleted there is nothing. */
+function standing(db: Builder) {
+  return db
+    .selectFrom('trusted_issuer as issuer')
+    .innerJoin('tenant', 'tenant.tenant_id', 'issuer.tenant_id')
+    .selectAll('issuer')
+    .select(['tenant.status', 'tenant.settings_version'])
+}
+
+const findByIssuer = statement((db, p: { tenantId: string; issuer: string }) =>
+  standing(db).where('issuer.tenant_id', '=', p.tenantId).where('issuer.issuer', '=', p.issuer),
+)
+
+/** Across tenants: it is asked whose a token is. */
+const listByIssuer = statement((db, p: { issuer: string; limit: number }) =>
+  standing(db).where('issuer.issuer', '=', p.issuer).orderBy('issuer.tenant_id').limit(p.limit),
 )
 
 interface Replacement {
@@ -89,6 +107,17 @@ export class TrustedIssuerStore {
   async find(tenantId: string, id: string): Promise<TrustedIssuer | undefined> {
     const row = await this.#queries.first(find, { tenantId, id })
     return row && asIssuer(row)
+  }
+
+  /** By the exact `iss`, with what else decides about its tokens. */
+  async findByIssuer(tenantId: string, issuer: string): Promise<StandingIssuer | undefined> {
+    const row = await this.#queries.first(findByIssuer, { tenantId, issuer })
+    return row && asStanding(row)
+  }
+
+  /** All tenants' with this `iss`. */
+  async listByIssuer(issuer: string, limit: number): Promise<StandingIssuer[]> {
+    return (await this.#queries.all(listByIssuer, { issuer, limit })).map(asStanding)
   }
 
   /** In order of creation, behind `afterUlid`. */
@@ -154,5 +183,15 @@ function asIssuer(row: TrustedIssuerTable): TrustedIssuer {
     enabled: row.enabled === 1,
     createdAtMs: row.created_at,
     updatedAtMs: row.updated_at,
+  }
+}
+
+function asStanding(
+  row: TrustedIssuerTable & { readonly status: string; readonly settings_version: number },
+): StandingIssuer {
+  return {
+    ...asIssuer(row),
+    tenantIsActive: row.status === 'ACTIVE',
+    settingsVersion: row.settings_version,
   }
 }

@@ -31,9 +31,18 @@ export interface TrustedIssuer extends TrustedIssuerSettings {
   readonly updatedAtMs: number
 }
 
+/** An issuer as it stands now, with what else decides about its tokens. */
+export interface StandingIssuer extends TrustedIssuer {
+  readonly tenantIsActive: boolean
+  readonly settingsVersion: number
+}
+
 export type TrustedIssuerChanges = {
   readonly [Member in keyof TrustedIssuerSettings]?: TrustedIssuerSettings[Member] | undefined
 }
+
+/** It stands in indexes, whose rows are bounded. */
+const issuerBytesMax = 2_048
 
 /** What a new issuer has where nothing else is said (contract, TrustedIssuerCreate). */
 export const defaultIssuerSettings = {
@@ -67,8 +76,12 @@ export function mergeIssuer(
 }
 
 /** What is wrong with an issuer as a whole, the address excepted. */
-export function faultsOfIssuer({ jwksUri, jwks }: TrustedIssuerSettings): Fault[] {
+export function faultsOfIssuer({ issuer, jwksUri, jwks }: TrustedIssuerSettings): Fault[] {
   const faults: Fault[] = []
+  if (Buffer.byteLength(issuer) > issuerBytesMax) {
+    const message = `must have at most ${issuerBytesMax} bytes`
+    faults.push({ pointer: '/issuer', code: 'out_of_range', message })
+  }
   if (jwksUri !== null && jwks !== null) {
     const message = 'cannot be set together with jwksUri'
     faults.push({ pointer: '/jwks', code: 'mutually_exclusive', message })

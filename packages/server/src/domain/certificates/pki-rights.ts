@@ -7,9 +7,9 @@ export function requirePkiReader(caller: Caller, tenantId: string): void {
   requireOneOf(caller, tenantId, ['tenant:read', 'ast:read'])
 }
 
-/** As {@link requirePkiReader}, and the tenant's devices: they check what was signed for them. */
+/** As {@link requirePkiReader}, and the tenant's apps: they check what was signed for them. */
 export function requireSignerReader(caller: Caller, tenantId: string): void {
-  if (caller.type === 'DEVICE' && caller.tenantId === tenantId) return
+  if (caller.isAstClient && caller.tenantId === tenantId) return
   requirePkiReader(caller, tenantId)
 }
 

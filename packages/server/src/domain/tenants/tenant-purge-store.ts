@@ -12,6 +12,7 @@ export const purgedTables: {
   service_account: ['id'],
   service_account_certificate: ['account_id', 'thumbprint'],
   trusted_issuer: ['id'],
+  trusted_issuer_keys: ['issuer_id'],
   webhook_subscription: ['event_type', 'endpoint_id'],
   webhook_endpoint: ['id'],
   outbox: ['target', 'id'],

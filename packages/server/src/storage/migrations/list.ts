@@ -10,6 +10,7 @@ import { keyless } from './0008-keyless.ts'
 import { properties } from './0009-properties.ts'
 import { localization } from './0010-localization.ts'
 import { apps } from './0012-apps.ts'
+import { trustedIssuers } from './0015-trusted-issuers.ts'
 
 export interface Migration {
   readonly version: number
@@ -30,6 +31,7 @@ export const migrations: readonly Migration[] = [
   { version: 9, name: 'properties', statements: properties },
   { version: 10, name: 'localization', statements: localization },
   { version: 12, name: 'apps', statements: apps },
+  { version: 15, name: 'trusted-issuers', statements: trustedIssuers },
 ]
 
 export const latestVersion = migrations.at(-1)?.version ?? 0

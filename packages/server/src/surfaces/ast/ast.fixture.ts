@@ -15,7 +15,7 @@ import { platformAdmin, type TestEngine, testCaller } from '#test/support/core.t
 import { writtenRecords } from '#test/support/journal.ts'
 import { createTestDatabase } from '#test/support/postgres.ts'
 import { createTestClock, type TestClock } from '#test/support/storage.ts'
-import { type ComposedCore, composeCore } from '../../compose-core.ts'
+import { type ComposedCore, type CoreParts, composeCore } from '../../compose-core.ts'
 import { mountAst } from './index.ts'
 
 /** What the server calls itself in URLs. */
@@ -68,7 +68,7 @@ export interface AstInstallation extends AsyncDisposable {
 }
 
 export async function createAstInstallation(
-  options: { engine?: TestEngine } = {},
+  options: { engine?: TestEngine; parts?: Partial<CoreParts> } = {},
 ): Promise<AstInstallation> {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-ast-'))
   const ownDatabase = options.engine === 'postgres' ? await createTestDatabase() : undefined
@@ -95,6 +95,7 @@ export async function createAstInstallation(
         throw error
       },
     },
+    ...options.parts,
   })
   const { core, platform, nextId } = composed
   await platform.ensurePlatform()

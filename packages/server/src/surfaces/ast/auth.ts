@@ -18,7 +18,8 @@ type Authenticate = (
 
 /**
  * Says who calls, and refuses who is of another tenant or has none of the roles: an account by its secret or access token
- * as bearer, a device by its token and proof as on the device API.
+ * as bearer, whoever has a token of the tenant's identity provider by that, a device by its token and proof as on the
+ * device API.
  *
  * @param publicUrl origin under which devices call, as their proofs name it.
  */
@@ -26,8 +27,8 @@ export function authenticator(core: Core, publicUrl: () => string): Authenticate
   return async (request, operation, path) => {
     const required = rolesOf(operation)
     if (required.includes('public')) return anonymous(request)
-    const caller = await callerOf(core, request, publicUrl)
-    const tenantId = path.tenantId ?? path.tenant
+    const tenantId = path.tenantId ?? path.tenant ?? ''
+    const caller = await callerOf(core, request, { tenantId, publicUrl })
     if (caller.tenantId !== null && caller.tenantId !== tenantId) {
       throw new DomainError('forbidden', 'The credential belongs to another tenant.')
     }
@@ -53,23 +54,28 @@ function hasRole(caller: Caller, role: Role): boolean {
     case 'admin-write':
       return caller.has('ast:write')
     case 'ast-client':
-      return caller.type === 'DEVICE'
+      return caller.isAstClient
     case 'public':
       return true
   }
 }
 
-/** @throws DomainError `unauthenticated`, `too_many_requests`; DeviceRefusal. */
+/** @throws DomainError `unauthenticated`, `forbidden`, `too_many_requests`, `unavailable`; DeviceRefusal. */
 async function callerOf(
   core: Core,
   request: FastifyRequest,
-  publicUrl: () => string,
+  { tenantId, publicUrl }: { tenantId: string; publicUrl: () => string },
 ): Promise<Caller> {
   const { authorization } = request.headers
   if (authorization === undefined || isRepeatedHeader(request, 'authorization')) throw unreadable()
   const { scheme, value } = splitAuthorization(authorization) ?? {}
-  if (scheme === 'bearer')
-    return core.authenticator.authenticate({ bearer: value }, origin(request))
+  if (scheme === 'bearer' && value !== undefined) {
+    const from = origin(request)
+    return (
+      (await core.issuerAuthenticator.authenticate(value, tenantId, from)) ??
+      core.authenticator.authenticate({ bearer: value }, from)
+    )
+  }
   if (scheme !== 'dpop' || isRepeatedHeader(request, 'dpop')) throw unreadable()
   const { dpop } = request.headers
   const [pathOnly = ''] = (request.raw.url ?? '').split('?')
