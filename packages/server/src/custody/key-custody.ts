@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import { derFromRaw } from '@countersign/protocol/certificate/ecdsa-signature.ts'
 import { jwkFromSpki } from '@countersign/protocol/certificate/public-key.ts'
 import { calculateJwkThumbprint, exportJWK } from 'jose'
+import { RecentKeys } from './recent-keys.ts'
 import type { NewSigningKey, StoredSigningKey } from './signer.ts'
 import type { Place, Vault } from './vault.ts'
 
@@ -137,11 +138,9 @@ function placeOf(tenantId: string, kid: string): Place {
   return { tenantId, table: 'signing_key', row: kid, column: 'sealed_private' }
 }
 
-const keptPublicKeysMax = 1_000
-
 /** Checks ECDSA signatures over P-256 on the thread pool; a key is imported once while it is in use. */
 export class EcdsaVerifier {
-  readonly #kept = new Map<string, KeyObject>()
+  readonly #kept = new RecentKeys()
 
   /**
    * @param spki SubjectPublicKeyInfo. @param signature r and s, 32 bytes each.
@@ -163,17 +162,13 @@ export class EcdsaVerifier {
   }
 
   #import(spki: Uint8Array): KeyObject | undefined {
-    const name = Buffer.from(spki).toString('latin1')
-    const kept = this.#kept.get(name)
-    if (kept !== undefined) return kept
-    try {
-      // The reader knows the one form there is; and importing a JWK takes half the time.
-      const key = createPublicKey({ key: { ...jwkFromSpki(spki) }, format: 'jwk' })
-      if (this.#kept.size >= keptPublicKeysMax) this.#kept.clear()
-      this.#kept.set(name, key)
-      return key
-    } catch {
-      return undefined
-    }
+    return this.#kept.get(Buffer.from(spki).toString('latin1'), () => {
+      try {
+        // The reader knows the one form there is; and importing a JWK takes half the time.
+        return createPublicKey({ key: { ...jwkFromSpki(spki) }, format: 'jwk' })
+      } catch {
+        return undefined
+      }
+    })
   }
 }

@@ -71,6 +71,8 @@ export class PostgresNotifier {
     client.on('end', () => this.#drop(client))
     try {
       await client.connect()
+      // What is said may be lost: nobody who waits to hear it waits for the disk first.
+      await client.query('set synchronous_commit = off')
       const { rows } = await client.query<{ id: number }>('select pg_backend_pid() as id')
       client.on('notification', ({ payload = '', processId }) => {
         if (processId !== rows[0]?.id) this.#receive(payload)

@@ -28,9 +28,12 @@ describe.each(engines)('the end of approvals on %s', (engine) => {
   }
   const listen = () => {
     const woken = new Set<string>()
-    const stops = [phone, other].map(({ id }) =>
-      bench.composed.wakeups.listen(tenantId, id, () => woken.add(id)),
-    )
+    const { wakeups } = bench.composed
+    const stops = [phone, other].map(({ id }) => {
+      const listener = { look: () => woken.add(id) }
+      wakeups.listen(tenantId, id, listener)
+      return () => wakeups.unlisten(tenantId, id, listener)
+    })
     return { woken, stop: () => stops.map((stop) => stop()) }
   }
 

@@ -1,5 +1,7 @@
 /** Told that something waits for a device; what it is, is read from the database. */
-export type WakeupListener = () => void
+export interface WakeupListener {
+  look(): void
+}
 
 /** Hands a wake-up, as one line of text, on to the other processes of the installation. */
 export type WakeupRelay = (line: string) => void
@@ -9,7 +11,8 @@ export type WakeupRelay = (line: string) => void
  * truth is in the database; a wake-up that is lost costs a poll interval.
  */
 export class DeviceWakeups {
-  readonly #listeners = new Map<string, Set<WakeupListener>>()
+  /** There are thousands, nearly always one for a device. */
+  readonly #listeners = new Map<string, readonly WakeupListener[]>()
   #relay: WakeupRelay = () => {}
 
   /** Where wake-ups of this process go as well. */
@@ -33,7 +36,7 @@ export class DeviceWakeups {
   /** The same for this process alone. */
   wakeHere(tenantId: string, deviceIds: readonly string[]): void {
     for (const deviceId of deviceIds) {
-      for (const listener of this.#listeners.get(lineOf(tenantId, deviceId)) ?? []) listener()
+      for (const listener of this.listenersOf(tenantId, deviceId)) listener.look()
     }
   }
 
@@ -42,16 +45,22 @@ export class DeviceWakeups {
     return this.#listeners.has(lineOf(tenantId, deviceId))
   }
 
-  /** @returns ends the listening. */
-  listen(tenantId: string, deviceId: string, listener: WakeupListener): () => void {
+  /** Those of this process, the first to listen first. */
+  listenersOf(tenantId: string, deviceId: string): readonly WakeupListener[] {
+    return this.#listeners.get(lineOf(tenantId, deviceId)) ?? []
+  }
+
+  /** Until `unlisten`. */
+  listen(tenantId: string, deviceId: string, listener: WakeupListener): void {
     const name = lineOf(tenantId, deviceId)
-    const listeners = this.#listeners.get(name) ?? new Set()
-    listeners.add(listener)
-    this.#listeners.set(name, listeners)
-    return () => {
-      listeners.delete(listener)
-      if (listeners.size === 0) this.#listeners.delete(name)
-    }
+    this.#listeners.set(name, [...(this.#listeners.get(name) ?? []), listener])
+  }
+
+  unlisten(tenantId: string, deviceId: string, listener: WakeupListener): void {
+    const name = lineOf(tenantId, deviceId)
+    const others = this.#listeners.get(name)?.filter((other) => other !== listener) ?? []
+    if (others.length > 0) this.#listeners.set(name, others)
+    else this.#listeners.delete(name)
   }
 }
 

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import type { DeviceEvent } from './device-event-store.ts'
 import type { DeviceSession } from './device-gate.ts'
-import type { DeviceWakeups } from './device-wakeups.ts'
+import type { DeviceWakeups, WakeupListener } from './device-wakeups.ts'
 import { EventReader, type EventSources, type FollowedSession, type News } from './event-reader.ts'
 
 /** Whoever tells a device what comes. */
@@ -52,9 +52,8 @@ export class EventFeed {
   readonly #sources: EventSources
   readonly #wakeups: DeviceWakeups
   readonly #clock: Clock
-  readonly #failed: (error: unknown) => void
+  readonly #hooks: FollowHooks
   readonly #slots: readonly Set<Follow>[] = Array.from({ length: slotCount }, () => new Set())
-  readonly #byUser = new Map<string, Follow[]>()
   #timer: NodeJS.Timeout | undefined
   #beatingSlot = 0
   #fillingSlot = 0
@@ -73,12 +72,15 @@ export class EventFeed {
     this.#sources = dependencies
     this.#wakeups = dependencies.wakeups
     this.#clock = dependencies.clock
-    this.#failed = (error) => {
-      // What one stream meets, thousands meet.
-      const nowMs = this.#clock()
-      if (nowMs - this.#failedAtMs < failureMsMin) return
-      this.#failedAtMs = nowMs
-      dependencies.feedFailed(error)
+    this.#hooks = {
+      left: (follow) => this.#leave(follow),
+      failed: (error) => {
+        // What one stream meets, thousands meet.
+        const nowMs = this.#clock()
+        if (nowMs - this.#failedAtMs < failureMsMin) return
+        this.#failedAtMs = nowMs
+        dependencies.feedFailed(error)
+      },
     }
   }
 
@@ -105,10 +107,7 @@ export class EventFeed {
       })
     }
     const reader = new EventReader(this.#sources, session)
-    const follow = new Follow(reader, kind, this.#clock(), {
-      failed: this.#failed,
-      left: () => this.#leave(follow),
-    })
+    const follow = new Follow(reader, kind, this.#clock(), this.#hooks)
     this.#join(follow)
     try {
       follow.replayed = await reader.replay(lastEventId)
@@ -147,25 +146,25 @@ export class EventFeed {
 
   #join(follow: Follow): void {
     const { tenantId, deviceId } = follow.session
-    follow.stopListening = this.#wakeups.listen(tenantId, deviceId, () => follow.look())
+    const siblings = this.#wakeups
+      .listenersOf(tenantId, deviceId)
+      .filter((other) => other instanceof Follow && other.isSiblingOf(follow))
+    this.#wakeups.listen(tenantId, deviceId, follow)
     const slot = this.#slots[this.#fillingSlot] as Set<Follow>
     this.#fillingSlot = (this.#fillingSlot + 1) % slotCount
     slot.add(follow)
     follow.slot = slot
     this.#count += 1
     this.#timer ??= setInterval(() => this.beat(), heartbeatMs / slotCount).unref()
-    const siblings = this.#byUser.get(follow.owner) ?? []
-    this.#byUser.set(follow.owner, [...siblings, follow])
-    if (siblings.length >= followingsPerUserAndDevice) siblings[0]?.end()
+    const [oldest] = siblings
+    if (siblings.length >= followingsPerUserAndDevice && oldest instanceof Follow) oldest.end()
   }
 
   #leave(follow: Follow): void {
-    follow.stopListening()
+    const { tenantId, deviceId } = follow.session
+    this.#wakeups.unlisten(tenantId, deviceId, follow)
     follow.slot?.delete(follow)
     this.#count -= 1
-    const siblings = this.#byUser.get(follow.owner)?.filter((other) => other !== follow) ?? []
-    if (siblings.length > 0) this.#byUser.set(follow.owner, siblings)
-    else this.#byUser.delete(follow.owner)
     if (this.#count > 0) return
     clearInterval(this.#timer)
     this.#timer = undefined
@@ -174,15 +173,23 @@ export class EventFeed {
 
 const nothingNew: News = { events: [], hasMore: false, isOver: false }
 
-/** One stream or held poll. There are thousands: it has no timer and no promise while nothing happens. */
-class Follow implements Following {
+/** What a following tells its feed; the same for all. */
+interface FollowHooks {
+  failed(error: unknown): void
+  left(follow: Follow): void
+}
+
+/**
+ * One stream or held poll. There are thousands: it has no timer, no promise and no function of its own while nothing
+ * happens.
+ */
+class Follow implements Following, WakeupListener {
   readonly startedAtMs: number
-  readonly owner: string
   replayed: News = nothingNew
   slot: Set<Follow> | undefined
-  stopListening: () => void = () => {}
   readonly #reader: EventReader
-  readonly #hooks: { readonly failed: (error: unknown) => void; readonly left: () => void }
+  readonly #kind: FollowKind
+  readonly #hooks: FollowHooks
   #follower: EventFollower | undefined
   #isClosed = false
   #isReading = false
@@ -190,17 +197,16 @@ class Follow implements Following {
   #isDue = false
   #beatsToLook = beatsPerLook
 
-  constructor(
-    reader: EventReader,
-    kind: FollowKind,
-    startedAtMs: number,
-    hooks: { failed: (error: unknown) => void; left: () => void },
-  ) {
+  constructor(reader: EventReader, kind: FollowKind, startedAtMs: number, hooks: FollowHooks) {
     this.#reader = reader
+    this.#kind = kind
     this.startedAtMs = startedAtMs
     this.#hooks = hooks
-    const { tenantId, deviceId, userId } = reader.session
-    this.owner = `${kind} ${tenantId} ${deviceId} ${userId}`
+  }
+
+  /** True for the same kind for the same user, of those for one device. */
+  isSiblingOf(other: Follow): boolean {
+    return this.#kind === other.#kind && this.session.userId === other.session.userId
   }
 
   get session(): FollowedSession {
@@ -264,7 +270,7 @@ class Follow implements Following {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#follower = undefined
-    this.#hooks.left()
+    this.#hooks.left(this)
   }
 
   /** Does something, then reads for as long as there may be more. Never twice at a time. */

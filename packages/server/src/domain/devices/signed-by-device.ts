@@ -10,6 +10,7 @@ import {
   jwkThumbprint,
   verifyEs256OnPool,
 } from '@countersign/protocol/message/es256.ts'
+import { RecentKeys } from '#custody/recent-keys.ts'
 import { secretsEqual } from '#custody/secrets.ts'
 import { DeviceRefusal } from './device-refusal.ts'
 
@@ -18,9 +19,7 @@ export const clockSkewSeconds = 120
 /** How long a `jti` is remembered; longer than any signed time counts. */
 export const replayMemoryMs = 600_000
 
-const keptKeysMax = 10_000
-/** Importing a key costs as much as checking a signature with it. */
-const keptKeys = new Map<string, KeyObject>()
+const keptKeys = new RecentKeys()
 
 /** Whether the key that a device is known by signed this; found out beside the event loop. */
 export async function isSignedBy<Kind extends DeviceJwsKind>(
@@ -50,14 +49,7 @@ export function requireCloseTime(iatSeconds: number, nowMs: number): void {
 }
 
 function keyObjectOf(key: EcPublicJwk): KeyObject | undefined {
-  const name = key.x + key.y
-  const kept = keptKeys.get(name)
-  if (kept !== undefined) return kept
-  const imported = importEcPublicJwk(key)
-  if (imported === undefined) return undefined
-  if (keptKeys.size >= keptKeysMax) keptKeys.clear()
-  keptKeys.set(name, imported)
-  return imported
+  return keptKeys.get(key.x + key.y, () => importEcPublicJwk(key))
 }
 
 /** Compares what was signed with what is expected, in constant time; absent on both sides is equal. */

@@ -14,11 +14,14 @@ const endMsMax = 5_000
 export function openStream(response: ServerResponse, following: Following): void {
   const { events } = following.replayed
   const stream = new EventStream(response, following.positionId)
-  response.once('close', () => following.close())
+  // Once it is, but `once` would keep a function more of each of thousands.
+  response.on('close', () => following.close())
   if (response.destroyed) {
     following.close()
     return
   }
+  // By itself the head becomes one flat text; with the first words behind it, it stays the forty that it was made of.
+  response.flushHeaders()
   response.write(retryText)
   following.start(stream, events)
 }

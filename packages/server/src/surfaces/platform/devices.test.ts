@@ -214,10 +214,12 @@ describe('getDevice', () => {
 
   test('connected while an event stream is open', async () => {
     const device = await enrolDevice(api)
-    const end = api.app.core.deviceWakeups.listen('acme', device.id, () => {})
+    const { deviceWakeups } = api.app.core
+    const listener = { look: () => {} }
+    deviceWakeups.listen('acme', device.id, listener)
     const read = () => api.call(`GET ${devices}/${device.id}`, { as: reader })
     expect((await read()).body.connected).toBe(true)
-    end()
+    deviceWakeups.unlisten('acme', device.id, listener)
     expect((await read()).body.connected).toBe(false)
   })
 })
