@@ -11,10 +11,12 @@ import type { Queries } from '#storage/queries.ts'
 import { dynamicStatement, nothing } from '#storage/statement.ts'
 import type { Condition } from '../conditions/condition.ts'
 import { type Comparison, compareField, compileCondition } from '../conditions/condition-store.ts'
+import { DomainError } from '../errors.ts'
 import type { PropertyOwner, StoredProperty } from './property.ts'
-import { namesOf } from './property-names.ts'
+import { type NameRange, namesOf } from './property-names.ts'
 import { asProperty } from './property-store.ts'
 import { type OrderedType, orderedTypes, orderKey } from './property-value.ts'
+import { SearchPace } from './search-pace.ts'
 
 export interface PropertySearch {
   readonly condition: Condition | undefined
@@ -29,9 +31,18 @@ export interface FoundProperties {
   readonly totalCount: number
 }
 
-/** Rows that one statement looks at: what one turn of the event loop can spare, without and with their values. */
-const windowSize = 2_000
-const valueWindowSize = 200
+/** Names that one statement looks at, of those that can fit. */
+interface Window extends NameRange {
+  readonly afterName: string | undefined
+  readonly lastName?: string | undefined
+}
+
+/** Rows that the first statement looks at: names only, values, values in which texts are looked for. */
+const firstWindow = { names: 2_000, values: 200, texts: 4 }
+/** Of all texts that are looked for in values: to find one takes as long as it is, at each of 16,384 bytes. */
+const textCharactersMax = 256
+/** For a filter that was made to take long; others end long before. */
+const searchMsMax = 10_000
 
 const id = column('p', 'id')
 const name = column('p', 'name')
@@ -51,7 +62,7 @@ export class PropertySearchStore {
    * Those that the portal may see, by id. Fields: id, name, value (by the type of each property; sealed ones fit nothing).
    * The index of names is read, a window at a time, no further than the condition's names reach.
    *
-   * @throws DomainError `invalid_request` for a condition that cannot be asked.
+   * @throws DomainError `invalid_request` for a condition that cannot be asked; `unavailable` for one that takes too long.
    */
   async searchForPortal(
     owner: PropertyOwner,
@@ -61,18 +72,20 @@ export class PropertySearchStore {
       fragment`${column('p', 'visibility')} in (0, 4, 5, 6, 7)`,
       ...(condition === undefined ? [] : [compileCondition(condition, fields)]),
     ]
-    const size = readsValues(condition) ? valueWindowSize : windowSize
-    const { from, before } = namesOf(condition)
-    const limits = before === undefined ? [] : [fragment`${name} < ${before}`]
+    const pace = new SearchPace(firstWindow[effortOf(condition)])
+    const endsAtMs = performance.now() + searchMsMax
+    const names = namesOf(condition)
     const found: string[] = []
-    let begin = fragment`${name} >= ${from}`
+    let afterName: string | undefined
     for (;;) {
-      const within = [...ownedBy(owner), begin]
-      const last = await this.#lastName([...within, ...limits], size)
-      const upTo = last === undefined ? limits : [fragment`${name} <= ${last}`]
-      found.push(...(await this.#ids([...within, ...upTo, ...fits])))
-      if (last === undefined) break
-      begin = fragment`${name} > ${last}`
+      const startedAtMs = performance.now()
+      if (startedAtMs > endsAtMs) throw new DomainError('unavailable', 'The search takes too long.')
+      const lastName = await this.#lastName(owner, { ...names, afterName }, pace.size)
+      const window = { ...names, afterName, lastName }
+      found.push(...(await this.#ids([...ownedBy(owner), ...within(window), ...fits])))
+      pace.took(performance.now() - startedAtMs)
+      if (lastName === undefined) break
+      afterName = lastName
       await nextTurn()
     }
     const page = found.sort().slice(offset, offset + limit)
@@ -80,10 +93,24 @@ export class PropertySearchStore {
   }
 
   /** The last name of a full window; undefined where fewer are left. */
-  async #lastName(conditions: readonly Fragment[], size: number): Promise<string | undefined> {
+  async #lastName(
+    { tenantId, userId, deviceId }: PropertyOwner,
+    { from, before, afterName }: Window,
+    size: number,
+  ): Promise<string | undefined> {
     const row = await this.#queries.first(
-      fragmentStatement<{ name: string }>(
-        fragment`(select ${name} from ${tableAs('property', 'p')} where ${all(conditions)} order by ${name} limit 1 offset ${size - 1})`,
+      dynamicStatement((db) =>
+        db
+          .selectFrom('property')
+          .select('name')
+          .where('tenant_id', '=', tenantId)
+          .where('user_id', '=', userId)
+          .where('device_id', '=', deviceId ?? '')
+          .where('name', afterName === undefined ? '>=' : '>', afterName ?? from)
+          .$if(before !== undefined, (names) => names.where('name', '<', before ?? ''))
+          .orderBy('name')
+          .limit(1)
+          .offset(size - 1),
       ),
       nothing,
     )
@@ -117,6 +144,14 @@ export class PropertySearchStore {
   }
 }
 
+function within({ from, before, afterName, lastName }: Window): Fragment[] {
+  return [
+    afterName === undefined ? fragment`${name} >= ${from}` : fragment`${name} > ${afterName}`,
+    ...(before === undefined ? [] : [fragment`${name} < ${before}`]),
+    ...(lastName === undefined ? [] : [fragment`${name} <= ${lastName}`]),
+  ]
+}
+
 function ownedBy({ tenantId, userId, deviceId }: PropertyOwner): Fragment[] {
   return [
     fragment`${column('p', 'tenant_id')} = ${tenantId}`,
@@ -129,11 +164,22 @@ function all(conditions: readonly Fragment[]): Fragment {
   return joined(conditions, fragment` and `)
 }
 
-function readsValues(condition: Condition | undefined): boolean {
-  if (condition === undefined) return false
-  return 'conditions' in condition
-    ? condition.conditions.some(readsValues)
-    : condition.field === 'value'
+/** @throws DomainError `invalid_request` for too many characters to look for. */
+function effortOf(condition: Condition | undefined): keyof typeof firstWindow {
+  const ofValues = comparisonsOf(condition).filter(({ field }) => field === 'value')
+  const texts = ofValues.flatMap((one) => (one.op === 'like' ? [one.pattern] : []))
+  if (texts.join('').length > textCharactersMax) {
+    const message = `No more than ${textCharactersMax} characters are looked for in values.`
+    const fault = { pointer: 'query:filter', code: 'bad_format', message }
+    throw new DomainError('invalid_request', message, { faults: [fault] })
+  }
+  if (texts.length > 0) return 'texts'
+  return ofValues.length > 0 ? 'values' : 'names'
+}
+
+function comparisonsOf(condition: Condition | undefined): readonly Comparison[] {
+  if (condition === undefined) return []
+  return 'conditions' in condition ? condition.conditions.flatMap(comparisonsOf) : [condition]
 }
 
 /**
