@@ -5,8 +5,13 @@ import { JwsVerifier, Signer } from '#custody/signer.ts'
 import { Vault } from '#custody/vault.ts'
 import { composeApprovals } from '#domain/approvals/compose-approvals.ts'
 import { composeKeyless } from '#domain/approvals/compose-keyless.ts'
+import { AppRules } from '#domain/apps/app-rules.ts'
 import { AppService } from '#domain/apps/app-service.ts'
+import { AppVersionService } from '#domain/apps/app-version-service.ts'
+import { LatestVersionService } from '#domain/apps/latest-version-service.ts'
+import { PolicyLookup } from '#domain/apps/policy-lookup.ts'
 import { PolicyService } from '#domain/apps/policy-service.ts'
+import { VersionSearchService } from '#domain/apps/version-search-service.ts'
 import {
   type CabinetOptions,
   type CabinetParts,
@@ -205,10 +210,12 @@ export function composeCore(parts: CoreParts): ComposedCore {
   })
   const wakeups = new DeviceWakeups()
   const userSchemes = new UserSchemeService({ ...base, settings })
+  const rules = new AppRules({ ...base, policies: new PolicyLookup(base), userSchemes })
   const devices = composeDevices({
     ...base,
     settings,
     userSchemes,
+    rules,
     pki,
     wakeups,
     publicUrl,
@@ -295,6 +302,9 @@ export function composeCore(parts: CoreParts): ComposedCore {
     resync: new ResyncService({ ...base, policies }),
     apps,
     policies: new PolicyService(base),
+    appVersions: new AppVersionService(base),
+    appVersionSearch: new VersionSearchService(base),
+    latestVersions: new LatestVersionService(base),
     ...cabinets.services,
     ...devices,
     ...approvals,

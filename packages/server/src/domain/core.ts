@@ -1,7 +1,10 @@
 import type { ApprovalParts } from './approvals/compose-approvals.ts'
 import type { KeylessParts } from './approvals/compose-keyless.ts'
 import type { AppService } from './apps/app-service.ts'
+import type { AppVersionService } from './apps/app-version-service.ts'
+import type { LatestVersionService } from './apps/latest-version-service.ts'
 import type { PolicyService } from './apps/policy-service.ts'
+import type { VersionSearchService } from './apps/version-search-service.ts'
 import type { AclLinkService } from './cabinets/acl-link-service.ts'
 import type { AclService } from './cabinets/acl-service.ts'
 import type { CabinetAuditService } from './cabinets/audit-service.ts'
@@ -88,6 +91,9 @@ export interface Core
   readonly resync: ResyncService
   readonly apps: AppService
   readonly policies: PolicyService
+  readonly appVersions: AppVersionService
+  readonly appVersionSearch: VersionSearchService
+  readonly latestVersions: LatestVersionService
   readonly cabinets: CabinetService
   readonly cabinetAcls: AclService
   readonly cabinetAclLinks: AclLinkService

@@ -6,6 +6,7 @@ import {
 } from '#storage/queries.ts'
 import { ApprovalStore } from './approvals/approval-store.ts'
 import { AppStore } from './apps/app-store.ts'
+import { AppVersionStores } from './apps/app-versions-store.ts'
 import { PolicyStore } from './apps/policy-store.ts'
 import { CabinetStores } from './cabinets/cabinets-store.ts'
 import { AccountTokenStore } from './callers/account-token-store.ts'
@@ -156,6 +157,10 @@ export class Stores {
 
   get approvals(): ApprovalStore {
     return this.#once(ApprovalStore)
+  }
+
+  get appVersions(): AppVersionStores {
+    return this.#once(AppVersionStores)
   }
 
   get devices(): DeviceStore {

@@ -69,10 +69,20 @@ export function mountContract<Core, Caller>(
       for (const operation of atPath) {
         const endpoint = new Endpoint(operation, options, compiler, pruners)
         for (const url of urlsOf(path, operation, options)) {
-          routeOperation(scope, url, endpoint, options.otherMethods?.[operation.id] ?? [])
+          routeOperation(scope, url, endpoint, methodsOf(operation, options))
         }
+        const other = options.otherPlaces?.[operation.id]
+        if (other === undefined) continue
+        for (const url of urlsOf(other.path, operation, options)) {
+          routeOperation(scope, url, endpoint, [other.method])
+        }
+        routeOtherMethods(scope, { ...other, operation, allow: [other.method] }, options)
       }
-      routeOtherMethods(scope, path, atPath, options)
+      const [operation] = atPath
+      if (operation === undefined) continue
+      const others = atPath.flatMap(({ id }) => options.otherMethods?.[id] ?? [])
+      const allow = [...allowedMethods(atPath), ...others]
+      routeOtherMethods(scope, { path, operation, allow }, options)
     }
   })
 }
@@ -94,6 +104,13 @@ function basePathsOf<Core, Caller>(
   return basePaths?.[operation.id] ?? operation.basePaths
 }
 
+function methodsOf<Core, Caller>(
+  { id, method }: Operation,
+  { otherMethods }: SurfaceOptions<Core, Caller>,
+): readonly Method[] {
+  return [method, ...(otherMethods?.[id] ?? [])]
+}
+
 function urlsOf<Core, Caller>(
   path: string,
   operation: Operation,
@@ -109,11 +126,11 @@ function routeOperation<Core, Caller>(
   scope: FastifyInstance,
   url: string,
   endpoint: Endpoint<Core, Caller>,
-  otherMethods: readonly Method[],
+  methods: readonly Method[],
 ): void {
   const { operation } = endpoint
   scope.route({
-    method: [operation.method, ...otherMethods],
+    method: [...methods],
     url,
     bodyLimit: endpoint.bytesMax,
     config: { surface: endpoint.surface, operationId: operation.id },
@@ -125,23 +142,23 @@ function routeOperation<Core, Caller>(
   })
 }
 
+/** Where an operation is served, and what is allowed there. */
+interface Place {
+  readonly path: string
+  readonly operation: Operation
+  readonly allow: readonly string[]
+}
+
 /** A known path answers every other method with 405 itself, or the router would try a less exact path. */
 function routeOtherMethods<Core, Caller>(
   scope: FastifyInstance,
-  path: string,
-  operations: readonly Operation[],
+  { path, operation, allow }: Place,
   options: SurfaceOptions<Core, Caller>,
 ): void {
-  const [first] = operations
-  if (first === undefined) return
-  const allow = [
-    ...allowedMethods(operations),
-    ...operations.flatMap(({ id }) => options.otherMethods?.[id] ?? []),
-  ]
-  for (const basePath of basePathsOf(first, options)) {
+  for (const basePath of basePathsOf(operation, options)) {
     scope.territories.addPath({ pattern: pathPattern(basePath, path), allow })
   }
-  for (const url of urlsOf(path, first, options)) {
+  for (const url of urlsOf(path, operation, options)) {
     scope.route({
       method: routedMethods.filter((method) => !allow.includes(method)),
       url,

@@ -36,6 +36,10 @@ export interface SurfaceOptions<Core, Caller> {
   readonly bodyLimits?: Readonly<Record<string, number>>
   /** Other methods under which operations are served, by operationId; no operation of the same path may have them. */
   readonly otherMethods?: Readonly<Record<string, readonly Method[]>>
+  /** Other places where operations are served, by operationId; with the same path parameters in the same order. */
+  readonly otherPlaces?: Readonly<
+    Record<string, { readonly method: Method; readonly path: string }>
+  >
   /** Absent: browsers call from pages of this server only. */
   readonly cors?: CorsRule
   /** Whether every path may end in a slash too. */

@@ -1,3 +1,4 @@
+import type { AppVersionTables } from './schema/app-versions.ts'
 import type { ApprovalTables } from './schema/approvals.ts'
 import type { AppTables } from './schema/apps.ts'
 import type { CabinetTables } from './schema/cabinets.ts'
@@ -22,6 +23,7 @@ export interface Schema
     LocalizationTables,
     AppTables,
     PropertyTables,
+    AppVersionTables,
     CabinetTables {
   platform_value: PlatformValueTable
   lease: LeaseTable

@@ -131,7 +131,7 @@ export class AppService implements PushCredentialReader {
   }
 
   /**
-   * Deletes an app with all that is its own: the assignments of policies to it.
+   * Deletes an app with all that is its own: its versions, and the assignments of policies to it.
    *
    * @throws DomainError `forbidden`, `tenant_not_found`, `app_not_found`.
    */
@@ -141,11 +141,12 @@ export class AppService implements PushCredentialReader {
       await stores.tenants.requireFor(caller, tenantId)
       // First of all, so that whoever adds something to the app waits for this, or this for them.
       if (!isAppName(name) || !(await stores.apps.remove(tenantId, name))) throw appNotFound()
+      const versions = await stores.appVersions.removeOfApp(tenantId, name)
       const assignments = await stores.policies.unassignApp(tenantId, name)
       await stores.journal.append(caller, tenantId, {
         action: 'app.deleted',
         target: { type: 'app', id: name },
-        detail: { assignments },
+        detail: { versions, assignments },
       })
     })
   }

@@ -1,5 +1,3 @@
-import type { Stores } from '../storage.ts'
-
 /** Whose word makes an integrity value the registered one of a version on an architecture. */
 export type RegistrationPolicy = RegistrationUserPolicy | QuorumPolicy
 
@@ -34,10 +32,4 @@ export interface PolicyTarget {
 /** Which policy counts for what: the most specific assignment, else {@link defaultPolicy}. */
 export interface RegistrationPolicies {
   policyFor(target: PolicyTarget): Promise<RegistrationPolicy>
-}
-
-/** Versions belong to apps. */
-export interface AppDirectory {
-  /** Keeps an app from being deleted until the transaction ends; false when there is none of this name. */
-  hold(stores: Stores, tenantId: string, appName: string): Promise<boolean>
 }

@@ -1,6 +1,7 @@
 import type { PinHasher } from '#custody/pin-hasher.ts'
 import type { Randomness } from '#custody/randomness.ts'
 import type { Vault } from '#custody/vault.ts'
+import type { AppRules } from '../apps/app-rules.ts'
 import { FailureLimiter } from '../callers/failure-limiter.ts'
 import type { CertificateParts } from '../certificates/certificate-parts.ts'
 import type { Clock } from '../clock.ts'
@@ -56,6 +57,8 @@ export function composeDevices(dependencies: {
   randomness: Randomness
   settings: SettingsService
   userSchemes: UserSchemeService
+  /** Which apps may be used. */
+  rules: AppRules
   pki: CertificateParts
   wakeups: DeviceWakeups
   publicUrl: () => string

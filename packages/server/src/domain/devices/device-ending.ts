@@ -71,6 +71,7 @@ export class DeviceEnding {
     }
     await stores.deviceLinks.endOfDevice(tenantId, deviceId, nowMs)
     await stores.properties.removeOfDevice(tenantId, deviceId)
+    await stores.appVersions.votes.removeOfDevice(tenantId, deviceId)
     await this.#certificates.revokeOfDevice(stores, caller, { tenantId, deviceId })
     await this.tell(stores, { tenantId, deviceId }, 'client.disconnect', { reason: 'deleted' })
     await stores.journal.append(caller, tenantId, {

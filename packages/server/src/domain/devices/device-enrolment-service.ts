@@ -1,17 +1,12 @@
 import type { Randomness } from '#custody/randomness.ts'
+import type { AppRules, AppVerdict } from '../apps/app-rules.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { FailureLimiter } from '../callers/failure-limiter.ts'
 import type { Clock } from '../clock.ts'
 import type { Storage, Stores } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
-import {
-  type AppFacts,
-  type DeviceFacts,
-  deviceTarget,
-  type EnrolledVia,
-  type LinkedDevice,
-} from './device.ts'
+import { deviceTarget, type EnrolledVia } from './device.ts'
 import { getDevice } from './device-ending.ts'
 import { type DeviceOrigin, type DeviceSession, deviceCaller } from './device-gate.ts'
 import { DeviceRefusal } from './device-refusal.ts'
@@ -19,39 +14,10 @@ import { deviceView } from './device-view.ts'
 import { holdCodeUser } from './enrolled-user.ts'
 import { EnrolmentCodeDesk } from './enrolment-code-desk.ts'
 import type { EnrolmentCode } from './enrolment-code-store.ts'
+import type { EnrolledDevice, EnrolmentRequest, LinkRequest } from './enrolment-request.ts'
 import { type FactorCheck, passFactor } from './factor-check.ts'
 import { checkKeyStatement, type ProvenKeys } from './key-statement.ts'
 import { requireCloseTime } from './signed-by-device.ts'
-
-/** What a device brings to enrol; shapes as in the contract. */
-export interface EnrolmentRequest {
-  readonly code: string
-  /** Key statement, signed by the device key. */
-  readonly proof: string
-  /** The same, signed by the biometric key. */
-  readonly bioProof?: string | undefined
-  readonly pin?: string | undefined
-  readonly app: AppFacts
-  readonly device: Partial<DeviceFacts>
-  readonly pushToken?: string | undefined
-  readonly locales?: readonly string[] | undefined
-}
-
-export interface LinkRequest {
-  readonly code: string
-  readonly proof: string
-  readonly bioProof?: string | undefined
-  readonly pin?: string | undefined
-}
-
-/** A device as it stands after its enrolment. */
-export interface EnrolledDevice {
-  readonly device: LinkedDevice
-  /** Whom the code was for. */
-  readonly userId: string
-  /** True when the first answer is given again. */
-  readonly isRepeat: boolean
-}
 
 /** What the certificate authority does for a tenant whose first device comes. */
 export interface FirstEnrolment {
@@ -74,6 +40,7 @@ export class DeviceEnrolmentService {
   readonly #desk: EnrolmentCodeDesk
   readonly #settings: SettingsService
   readonly #factors: FactorCheck
+  readonly #rules: AppRules
   readonly #authority: FirstEnrolment
   readonly #issuer: () => string
   readonly #clock: Clock
@@ -84,6 +51,7 @@ export class DeviceEnrolmentService {
     storage: Storage
     settings: SettingsService
     factors: FactorCheck
+    rules: AppRules
     authority: FirstEnrolment
     limiter: FailureLimiter
     issuer: () => string
@@ -95,6 +63,7 @@ export class DeviceEnrolmentService {
     this.#desk = new EnrolmentCodeDesk(dependencies)
     this.#settings = dependencies.settings
     this.#factors = dependencies.factors
+    this.#rules = dependencies.rules
     this.#authority = dependencies.authority
     this.#issuer = dependencies.issuer
     this.#clock = dependencies.clock
@@ -106,8 +75,9 @@ export class DeviceEnrolmentService {
    * Spends a code and makes its device: key, link, factor, record and event, all of them or none.
    *
    * @throws DeviceRefusal `code_invalid`, `proof_invalid`, `clock_skew`, `replayed`, `device_key_known`, `limit_reached`,
-   *   `factor_required`, `factor_rejected`, `factor_locked`, `user_disabled`, `tenant_disabled`. What fails after the
-   *   code was found counts against the code; a clock that is wrong does not. DomainError `too_many_requests` for an
+   *   `factor_required`, `factor_rejected`, `factor_locked`, `user_disabled`, `tenant_disabled`; what
+   *   {@link AppRules.judge} refuses. What fails after the code was found counts against the code; a clock that is wrong
+   *   and an app that may not be used do not. DomainError `too_many_requests` for an
    *   address that brings codes which nobody made.
    */
   async enrol(
@@ -133,8 +103,10 @@ export class DeviceEnrolmentService {
       const keys = await checkKeyStatement(request, expected)
       requireCloseTime(keys.claims.iat, this.#clock())
       const checked = { code: found, keys, caller }
+      const { tenantId, userId } = found
+      const settle = await this.#rules.judge({ tenantId, deviceId, userId, app: request.app })
       const factor = await this.#checkFactor(checked, deviceId, request)
-      return this.#make(checked, { deviceId, request, factor, via })
+      return this.#make(checked, { deviceId, request, factor, settle, via })
     })
   }
 
@@ -159,8 +131,10 @@ export class DeviceEnrolmentService {
       if (keys.device.thumbprint !== session.keyThumbprint) throw new DeviceRefusal('proof_invalid')
       requireCloseTime(keys.claims.iat, this.#clock())
       const checked = { code: found, keys, caller }
+      const { app } = await getDevice(this.#storage.read, tenantId, deviceId)
+      const settle = await this.#rules.judge({ tenantId, deviceId, userId: found.userId, app })
       const factor = await this.#checkFactor(checked, deviceId, request)
-      return this.#linkTo(checked, { session, factor })
+      return this.#linkTo(checked, { session, factor, settle })
     })
   }
 
@@ -222,11 +196,12 @@ export class DeviceEnrolmentService {
       readonly deviceId: string
       readonly request: EnrolmentRequest
       readonly factor: CheckedFactor
+      readonly settle: AppVerdict
       readonly via: EnrolledVia
     },
   ): Promise<EnrolledDevice> {
     const { code, keys, caller } = checked
-    const { deviceId, request, factor, via } = making
+    const { deviceId, request, factor, settle, via } = making
     const { tenantId } = code
     return this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()
@@ -267,16 +242,22 @@ export class DeviceEnrolmentService {
       const device = await getDevice(stores, tenantId, deviceId)
       const data = { device: deviceView(device, false) }
       await stores.events.append(tenantId, { type: 'device.enrolled', data })
+      await settle(stores, caller, nowMs)
       return { device, userId, isRepeat: false }
     })
   }
 
   async #linkTo(
     checked: CheckedCode,
-    { session, factor }: { readonly session: DeviceSession; readonly factor: CheckedFactor },
+    linking: {
+      readonly session: DeviceSession
+      readonly factor: CheckedFactor
+      readonly settle: AppVerdict
+    },
   ): Promise<EnrolledDevice> {
     const { code, keys, caller } = checked
     const { tenantId } = code
+    const { session, factor, settle } = linking
     const { deviceId, sessionEpoch } = session
     return this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()
@@ -299,6 +280,7 @@ export class DeviceEnrolmentService {
         userId,
         detail: { enrolmentCode: code.id },
       })
+      await settle(stores, caller, nowMs)
       return { device: await getDevice(stores, tenantId, deviceId), userId, isRepeat: false }
     })
   }

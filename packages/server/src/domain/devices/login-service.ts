@@ -2,6 +2,7 @@ import type { ClientAssertionClaims } from '@countersign/protocol/message/device
 import { readDeviceJws } from '@countersign/protocol/message/device-jws.ts'
 import type { Randomness } from '#custody/randomness.ts'
 import { newTicket, sha256Hex } from '#custody/secrets.ts'
+import type { AppRules, AppVerdict } from '../apps/app-rules.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import type { Storage, Stores } from '../storage.ts'
@@ -71,6 +72,7 @@ export class LoginService {
   readonly #storage: Storage
   readonly #settings: SettingsService
   readonly #factors: FactorCheck
+  readonly #rules: AppRules
   readonly #nonces: ServerNonces
   readonly #limiter: RequestLimiter
   readonly #issuer: () => string
@@ -81,6 +83,7 @@ export class LoginService {
     storage: Storage
     settings: SettingsService
     factors: FactorCheck
+    rules: AppRules
     nonces: ServerNonces
     limiter: RequestLimiter
     /** `{server}/device/v1`. */
@@ -91,6 +94,7 @@ export class LoginService {
     this.#storage = dependencies.storage
     this.#settings = dependencies.settings
     this.#factors = dependencies.factors
+    this.#rules = dependencies.rules
     this.#nonces = dependencies.nonces
     this.#limiter = dependencies.limiter
     this.#issuer = dependencies.issuer
@@ -100,7 +104,8 @@ export class LoginService {
 
   /**
    * @throws DeviceRefusal `dpop_invalid`, `use_dpop_nonce`, `client_invalid`, `clock_skew`, `replayed`; `device_locked`,
-   *   `not_linked`, `tenant_disabled`, `user_disabled`, `invalid_scope`, `factor_rejected`, `factor_locked`.
+   *   `not_linked`, `tenant_disabled`, `user_disabled`; what {@link AppRules.judge} refuses; `invalid_scope`,
+   *   `factor_rejected`, `factor_locked`.
    *   DomainError `too_many_requests` when too many PINs wait, or the device logs in too often.
    */
   async login(request: LoginRequest, origin: DeviceOrigin): Promise<Login> {
@@ -113,8 +118,9 @@ export class LoginService {
 
     const link = await this.#standingLink(device, request.userId)
     const app = factsOf(claims, device)
+    const settle = await this.#judge({ caller, device, link, app, remember })
     const scopes = await this.#scopesOf(caller, tenantId, request)
-    const opening = { caller, device, link, app, scopes, remember, nowMs }
+    const opening = { caller, device, link, app, settle, scopes, remember, nowMs }
     if (link === undefined) return this.#open({ ...opening, factor: null })
 
     const holder: FactorHolder = { tenantId, deviceId, userId: link.userId }
@@ -197,6 +203,36 @@ export class LoginService {
     return link
   }
 
+  /** A refusal is recorded: the device has proven who it is. */
+  async #judge({
+    caller,
+    device: { tenantId, id: deviceId },
+    link,
+    app,
+    remember,
+  }: Pick<Opening, 'caller' | 'device' | 'link' | 'app' | 'remember'>): Promise<AppVerdict> {
+    try {
+      return await this.#rules.judge({ tenantId, deviceId, userId: link?.userId ?? null, app })
+    } catch (error) {
+      if (!(error instanceof DeviceRefusal)) throw error
+      await this.#storage.transaction(async (stores) => {
+        await remember(stores)
+        await stores.journal.append(caller, tenantId, {
+          action: 'device.logged-in',
+          outcome: 'FAILURE',
+          target: deviceTarget(deviceId),
+          ...(link === undefined ? {} : { userId: link.userId }),
+          detail: {
+            reason: error.code.toUpperCase(),
+            appName: app.name,
+            appVersion: app.versionStr,
+          },
+        })
+      })
+      throw error
+    }
+  }
+
   async #scopesOf(
     caller: Caller,
     tenantId: string,
@@ -260,7 +296,7 @@ export class LoginService {
 
   /** Gives the token out, if device and link still stand as they were read. */
   async #open(opening: Opening): Promise<Login> {
-    const { caller, device, link, app, scopes, remember, factor, nowMs } = opening
+    const { caller, device, link, app, settle, scopes, remember, factor, nowMs } = opening
     const { tenantId, id: deviceId } = device
     const verified = factor === null ? carried(link, nowMs) : { factor, atMs: nowMs }
     const accessToken = `dat_${newTicket(this.#randomness)}`
@@ -301,6 +337,7 @@ export class LoginService {
         ...(link === undefined ? {} : { userId: link.userId }),
         detail: { factor, scope: scopes.join(' '), appVersion: app.versionStr },
       })
+      await settle(stores, caller, nowMs)
     })
     return {
       accessToken,
@@ -318,6 +355,7 @@ interface Opening {
   readonly device: Device
   readonly link: DeviceLink | undefined
   readonly app: AppFacts
+  readonly settle: AppVerdict
   readonly scopes: readonly string[]
   readonly remember: (stores: Stores) => Promise<void>
   /** The one that was brought, and holds. */

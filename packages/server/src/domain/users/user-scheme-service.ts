@@ -27,6 +27,16 @@ export class UserSchemeService {
     return this.#follow(tenantId, schemes, name)
   }
 
+  /**
+   * The user id behind a name that a caller once wrote down and the server now compares; undefined for nobody.
+   *
+   * @throws DomainError `tenant_not_found`.
+   */
+  async idOf(tenantId: string, name: string): Promise<string | undefined> {
+    const { userSchemes } = (await this.#settings.settingsOf(tenantId)).ast
+    return this.#follow(tenantId, userSchemes, name)
+  }
+
   /** @throws DomainError `user_not_found` for nobody; `forbidden`, `tenant_not_found`. */
   async get(caller: Caller, tenantId: string, name: string): Promise<string> {
     const userId = await this.find(caller, tenantId, name)

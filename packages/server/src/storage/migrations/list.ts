@@ -9,6 +9,7 @@ import { approvals } from './0007-approvals.ts'
 import { keyless } from './0008-keyless.ts'
 import { properties } from './0009-properties.ts'
 import { localization } from './0010-localization.ts'
+import { appVersions } from './0011-app-versions.ts'
 import { apps } from './0012-apps.ts'
 import { trustedIssuers } from './0015-trusted-issuers.ts'
 
@@ -30,6 +31,7 @@ export const migrations: readonly Migration[] = [
   { version: 8, name: 'keyless', statements: keyless },
   { version: 9, name: 'properties', statements: properties },
   { version: 10, name: 'localization', statements: localization },
+  { version: 11, name: 'app-versions', statements: appVersions },
   { version: 12, name: 'apps', statements: apps },
   { version: 15, name: 'trusted-issuers', statements: trustedIssuers },
 ]

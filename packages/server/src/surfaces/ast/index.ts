@@ -41,5 +41,9 @@ export function mountAst(
       updateTemplate: ['PUT'],
       updateTemplateLocale: ['PATCH'],
     },
+    // The page has no path for the lock of a version.
+    otherPlaces: {
+      lockVersion: { method: 'PUT', path: '/v1/tenants/{tenantId}/versions/{versionId}/lock' },
+    },
   })
 }

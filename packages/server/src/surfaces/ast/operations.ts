@@ -70,6 +70,21 @@ import {
   updateApp,
   updatePolicy,
 } from './version-apps.ts'
+import {
+  createVersions,
+  deleteAppRegister,
+  deleteVersionById,
+  getVersion,
+  listArchitectures,
+  listDistinctVersionNumbers,
+  listLatestVersions,
+  listPlatforms,
+  listRegisteredArchitectures,
+  listVersionHierarchy,
+  listVersions,
+  lockVersion,
+  updateVersions,
+} from './version.ts'
 
 const certificateAuthority = {
   getTenantSigner,
@@ -221,6 +236,39 @@ const versionApps = {
   Caller
 >
 
+const version = {
+  listPlatforms,
+  listArchitectures,
+  listVersions,
+  createVersions,
+  listVersionHierarchy,
+  listDistinctVersionNumbers,
+  listLatestVersions,
+  getVersion,
+  updateVersions,
+  lockVersion,
+  deleteVersionById,
+  deleteAppRegister,
+  listRegisteredArchitectures,
+} satisfies BuiltOperations<
+  Operations,
+  | 'listPlatforms'
+  | 'listArchitectures'
+  | 'listVersions'
+  | 'createVersions'
+  | 'listVersionHierarchy'
+  | 'listDistinctVersionNumbers'
+  | 'listLatestVersions'
+  | 'getVersion'
+  | 'updateVersions'
+  | 'lockVersion'
+  | 'deleteVersionById'
+  | 'deleteAppRegister'
+  | 'listRegisteredArchitectures',
+  Core,
+  Caller
+>
+
 /** What is built, a group for each tag. */
 export const operations = {
   ...certificateAuthority,
@@ -228,5 +276,6 @@ export const operations = {
   ...clientProperties,
   ...localization,
   ...messageSign,
+  ...version,
   ...versionApps,
 }
