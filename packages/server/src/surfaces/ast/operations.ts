@@ -57,20 +57,6 @@ import {
   startTms,
 } from './message-sign.ts'
 import {
-  createPolicy,
-  createPolicyAssignment,
-  deleteApp,
-  deletePolicy,
-  deletePolicyAssignment,
-  getApp,
-  getPolicy,
-  listApps,
-  listPolicies,
-  saveApp,
-  updateApp,
-  updatePolicy,
-} from './version-apps.ts'
-import {
   createVersions,
   deleteAppRegister,
   deleteVersionById,
@@ -85,6 +71,20 @@ import {
   lockVersion,
   updateVersions,
 } from './version.ts'
+import {
+  createPolicy,
+  createPolicyAssignment,
+  deleteApp,
+  deletePolicy,
+  deletePolicyAssignment,
+  getApp,
+  getPolicy,
+  listApps,
+  listPolicies,
+  saveApp,
+  updateApp,
+  updatePolicy,
+} from './version-apps.ts'
 
 const certificateAuthority = {
   getTenantSigner,
