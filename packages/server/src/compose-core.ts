@@ -231,6 +231,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     devices,
     wakeups,
     sealer,
+    templateTexts: localization.templateTexts,
     publicUrl,
   })
   wakeups.relayTo((line) => database.notify(line))

@@ -53,7 +53,7 @@ const evidence = z.strictObject({
   decision: z.enum(['APPROVED', 'REJECTED']),
   factor: z.enum(['PIN', 'BIOMETRIC', 'POSSESSION']),
   decidedAt: z.iso.datetime().transform((text) => Date.parse(text)),
-  content: z.strictObject({ mediaType: plain, bytes, sha256 }),
+  content: z.strictObject({ mediaType: plain, bytes, sha256, locale: plain.optional() }),
   signatures: z
     .array(z.union([deviceSignature, serverSignature]))
     .min(1)

@@ -17,6 +17,7 @@ export interface SimulatePhoneOptions {
   readonly enrol?: string
   readonly bio?: boolean
   readonly pinFile?: string
+  readonly locale?: string
   readonly approveAll?: boolean
   readonly rejectAll?: boolean
   readonly count?: string
@@ -27,6 +28,7 @@ export interface SimulatePhoneOptions {
 }
 
 const phonesMax = 100
+const localesMax = 10
 const payloadBytesMax = 4_096
 const app = {
   name: 'countersign-simulator',
@@ -45,6 +47,7 @@ export async function simulatePhone(
   const habit = habitOf(options)
   const decisionsMax = number('--count', options.count, 0, 1_000_000)
   const seconds = number('--seconds', options.seconds, 1, 31_536_000)
+  const locales = localesOf(options.locale)
   const isSilent = decisionsMax === 0
   if (habit === 'ask' && !isSilent && !process.stdin.isTTY) {
     throw usage('there is no terminal to ask at: use --approve-all or --reject-all')
@@ -68,7 +71,7 @@ export async function simulatePhone(
   const devices: [string, Device][] = []
   try {
     for (const name of names) {
-      const device = await openPhone(name, terminal, options, { prompt, pin })
+      const device = await openPhone(name, terminal, options, { prompt, pin, locales })
       terminal.note(
         `${name}: device ${device.deviceId} of ${device.userId}, ${device.tenantId}, at ${device.server}`,
       )
@@ -102,12 +105,21 @@ async function openPhone(
   name: string,
   terminal: Terminal,
   options: SimulatePhoneOptions,
-  { prompt, pin }: { prompt: PhonePrompt; pin: string | undefined },
+  {
+    prompt,
+    pin,
+    locales,
+  }: {
+    prompt: PhonePrompt
+    pin: string | undefined
+    locales: readonly string[] | undefined
+  },
 ): Promise<Device> {
   const storage = new FileStorage(resolve(join(options.state, `${name}.json`)))
   if (options.enrol === undefined) {
     const device = await Device.open({ storage, app })
     if (device === undefined) throw usage(`${name} is not enrolled: use --enrol`)
+    if (locales !== undefined) await device.update({ locales })
     return device
   }
   const payload = parseEnrolmentPayload(await payloadOf(options.enrol))
@@ -121,6 +133,7 @@ async function openPhone(
     app,
     ...(chosen === undefined ? {} : { pin: chosen }),
     biometric: options.bio === true,
+    ...(locales === undefined ? {} : { locales }),
     device: { name: `Simulated ${name}`, osName: 'Node', osVersion: process.versions.node },
   })
   await device.login({
@@ -158,6 +171,15 @@ function habitOf({ approveAll, rejectAll, enrol, name }: SimulatePhoneOptions): 
   if (enrol !== undefined && name.includes(',')) throw usage('--enrol is for one phone')
   if (approveAll === true) return 'approve'
   return rejectAll === true ? 'reject' : 'ask'
+}
+
+function localesOf(text: string | undefined): readonly string[] | undefined {
+  const locales = text?.split(',')
+  const isTag = (tag: string) => tag.length <= 64 && /^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$/.test(tag)
+  if (locales !== undefined && (locales.length > localesMax || !locales.every(isTag))) {
+    throw usage(`--locale takes up to ${localesMax} tags such as de-AT, separated by commas`)
+  }
+  return locales
 }
 
 function number(

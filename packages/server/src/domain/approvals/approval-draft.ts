@@ -2,6 +2,7 @@ import type { JsonValue } from '@countersign/protocol/encoding/jcs.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Factor } from '../devices/device.ts'
 import { DomainError } from '../errors.ts'
+import type { RenderedText } from '../localization/template-texts.ts'
 import type { Settings } from '../tenants/settings.ts'
 import type { UserReference } from '../users/user-resolver.ts'
 import {
@@ -25,7 +26,8 @@ export interface ApprovalDraft {
   readonly user: UserReference
   /** Null: a Keyless operation without payload, or a template. */
   readonly text: string | null
-  readonly templateKey?: string | undefined
+  /** What stands for the text, in each of its languages. */
+  readonly template?: { readonly key: string; readonly texts: readonly RenderedText[] } | undefined
   readonly data?: { readonly [name: string]: JsonValue } | undefined
   /** Absent members: the settings; null: no such limit. */
   readonly timeouts?: Partial<ApprovalTimeouts> | undefined
@@ -62,9 +64,15 @@ export function requireDraft({ kind, data, auditNote, authentication }: Approval
   if (auditNote !== undefined) requireBytes('/auditNote', auditNote, noteBytesMax)
 }
 
-/** @throws DomainError `invalid_request` for more than a device takes. */
-export function requireShowable(approval: Approval): void {
-  if (contentOf(approval).bytes.length > contentBytesMax) {
+/**
+ * @param texts of a template: a device takes each of them.
+ * @throws DomainError `invalid_request` for more than a device takes.
+ */
+export function requireShowable(
+  approval: Approval,
+  texts: readonly (RenderedText | undefined)[] = [undefined],
+): void {
+  if (texts.some((text) => contentOf(approval, text).bytes.length > contentBytesMax)) {
     const message = `text and data must not need more than ${contentBytesMax} bytes together`
     throw refused('/text', 'out_of_range', message)
   }
@@ -95,7 +103,7 @@ export function newApproval(
     userId,
     status: 'PENDING',
     text: draft.text,
-    templateKey: draft.templateKey ?? null,
+    templateKey: draft.template?.key ?? null,
     data: draft.data ?? null,
     timeouts,
     authentication: {

@@ -1,10 +1,17 @@
 import type { Randomness } from '#custody/randomness.ts'
 import { newTicket } from '#custody/secrets.ts'
+import { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { getDevice } from '../devices/device-ending.ts'
 import type { DeviceSession } from '../devices/device-gate.ts'
 import { DeviceRefusal } from '../devices/device-refusal.ts'
 import { requireUser } from '../devices/own-device-service.ts'
+import {
+  namesLanguage,
+  parseAcceptLanguage,
+  priorityOf,
+} from '../localization/language-priority.ts'
+import type { RenderedText, TemplateTexts } from '../localization/template-texts.ts'
 import type { Storage, Stores } from '../storage.ts'
 import {
   type Approval,
@@ -16,9 +23,9 @@ import {
   secondDeadline,
 } from './approval.ts'
 import type { Delivery } from './approval-delivery-store.ts'
-import type { ApprovalEnding } from './approval-ending.ts'
+import { type ApprovalEnding, cancellation } from './approval-ending.ts'
 import { approvalEvent } from './approval-event.ts'
-import { contentOf } from './content.ts'
+import { contentBytesMax, contentOf } from './content.ts'
 
 /** An approval as one device sees it. */
 export interface InboxItem {
@@ -32,21 +39,30 @@ type OfUserAndDevice = Pick<DeviceSession, 'tenantId' | 'deviceId' | 'userId'>
 /** Most that waits for one user at a time on the wire. */
 export const inboxItemsMax = 100
 
+/** The end of what cannot be shown. */
+const withdrawal = {
+  ...cancellation,
+  failureMessage: 'The text of the template can no longer be filled.',
+} as const
+
 /** What waits for a user on a device. */
 export class ApprovalInbox {
   readonly #storage: Storage
   readonly #ending: ApprovalEnding
+  readonly #texts: TemplateTexts
   readonly #clock: Clock
   readonly #randomness: Randomness
 
   constructor(dependencies: {
     storage: Storage
     ending: ApprovalEnding
+    templateTexts: TemplateTexts
     clock: Clock
     randomness: Randomness
   }) {
     this.#storage = dependencies.storage
     this.#ending = dependencies.ending
+    this.#texts = dependencies.templateTexts
     this.#clock = dependencies.clock
     this.#randomness = dependencies.randomness
   }
@@ -66,15 +82,21 @@ export class ApprovalInbox {
 
   /**
    * Fetches an approval. The first device that does so starts the time for the decision; the bytes that a device is shown
-   * are frozen, and later calls give the same.
+   * are frozen, and later calls give the same. A template is rendered now, in the device's language; one that cannot be
+   * filled any more is shown to nobody: the approval ends as CANCELLED, unless another device has been shown it already.
    *
-   * @throws DeviceRefusal `not_found` for another user's, and for one that this device is not asked.
+   * @param acceptLanguage counts instead of the languages of the device, if it can be read and names any.
+   * @throws DeviceRefusal `not_found` for another user's, for one that this device is not asked, and for one that it can no
+   *   longer be shown.
    */
-  async retrieve(session: DeviceSession, id: string): Promise<InboxItem> {
+  async retrieve(session: DeviceSession, id: string, acceptLanguage?: string): Promise<InboxItem> {
     const { tenantId, deviceId } = session
     const found = await this.find(session, id)
     const isOver = isFinal(found.approval) && found.approval.kind !== 'MESSAGE'
     if (isOver || found.delivery !== undefined) return found
+    const rendered = await this.#render(session, found.approval, acceptLanguage)
+    if (rendered === 'unfillable') return this.#withdraw(session, found.approval)
+    const content = contentOf(found.approval, rendered)
     const challenge = newTicket(this.#randomness)
     const eraseAfterMs = await this.#ending.eraseAfterMs(tenantId)
     return this.#storage.transaction(async (stores) => {
@@ -83,7 +105,7 @@ export class ApprovalInbox {
       const approval = stored && approvalAt(stored, nowMs)
       if (approval === undefined) throw new DeviceRefusal('not_found')
       if (!isRetrievable(approval, nowMs)) return { approval, delivery: undefined }
-      const at = { nowMs, eraseAfterMs }
+      const at = { nowMs, eraseAfterMs, rendered }
       if (approval.status === 'PENDING' && !(await this.#first(stores, session, approval, at))) {
         // Another device was the first, or the time has just run out: what is there now decides.
         const now = await stores.approvals.find(tenantId, id)
@@ -94,11 +116,7 @@ export class ApprovalInbox {
       const retrieved = await stores.approvals.find(tenantId, id)
       if (retrieved === undefined) throw new DeviceRefusal('not_found')
       const key = { tenantId, approvalId: id, deviceId }
-      await stores.approvals.deliveries.freeze(key, {
-        ...contentOf(retrieved),
-        challenge,
-        retrievedAtMs: nowMs,
-      })
+      await stores.approvals.deliveries.freeze(key, { ...content, challenge, retrievedAtMs: nowMs })
       return { approval: retrieved, delivery: await stores.approvals.deliveries.find(key) }
     })
   }
@@ -124,12 +142,52 @@ export class ApprovalInbox {
     return { approval: approvalAt(approval, this.#clock()), delivery }
   }
 
+  /** The text of a template for a device; undefined for an approval that has a text of its own. */
+  async #render(
+    { tenantId, deviceId }: DeviceSession,
+    approval: Approval,
+    acceptLanguage: string | undefined,
+  ): Promise<RenderedText | undefined | 'unfillable'> {
+    const { templateKey, data } = approval
+    if (templateKey === null) return undefined
+    const given = acceptLanguage === undefined ? undefined : parseAcceptLanguage(acceptLanguage)
+    const languages =
+      given !== undefined && namesLanguage(given)
+        ? given
+        : priorityOf((await getDevice(this.#storage.read, tenantId, deviceId)).locales)
+    const rendered = await this.#texts.text(tenantId, templateKey, languages, data ?? {})
+    if (rendered === undefined) return 'unfillable'
+    const { bytes } = contentOf(approval, rendered)
+    return bytes.length > contentBytesMax ? 'unfillable' : rendered
+  }
+
+  /** What nobody was shown ends here, so that whoever asked learns of it at once. */
+  async #withdraw(session: DeviceSession, approval: Approval): Promise<InboxItem> {
+    const ended =
+      approval.status === 'PENDING'
+        ? await this.#ending.end(Caller.system(), approval, withdrawal, async (stores) => {
+            const { tenantId, id } = approval
+            const now = await stores.approvals.find(tenantId, id)
+            // Another device was shown it since: that one may still decide.
+            if (now?.retrievedAtMs !== null) throw new DeviceRefusal('not_found')
+          })
+        : undefined
+    if (ended !== undefined) return { approval: ended, delivery: undefined }
+    const now = await this.find(session, approval.id)
+    if (isFinal(now.approval)) return now
+    throw new DeviceRefusal('not_found')
+  }
+
   /** @returns false for a device that was not the first, or came too late. */
   async #first(
     stores: Stores,
     { caller, tenantId, deviceId }: DeviceSession,
     approval: Approval,
-    { nowMs, eraseAfterMs }: { nowMs: number; eraseAfterMs: number },
+    {
+      nowMs,
+      eraseAfterMs,
+      rendered,
+    }: { nowMs: number; eraseAfterMs: number; rendered: RenderedText | undefined },
   ): Promise<boolean> {
     const isMessage = approval.kind === 'MESSAGE'
     const isFirst = await stores.approvals.retrieveFirst(approval, {
@@ -140,13 +198,19 @@ export class ApprovalInbox {
       eraseAtMs: isMessage ? Math.max(nowMs, messageDeadline(approval) ?? 0) + eraseAfterMs : null,
     })
     if (!isFirst) return false
+    if (rendered !== undefined) await stores.approvals.keepText(approval, rendered.text)
     await stores.journal.append(caller, tenantId, {
       action: 'approval.retrieved',
       target: approvalTarget(approval.id),
       userId: approval.userId,
-      detail: { deviceId },
+      detail: { deviceId, ...(rendered === undefined ? {} : { locale: rendered.locale }) },
     })
-    const after = { ...approval, status: 'RETRIEVED' as const, retrievedAtMs: nowMs }
+    const after = {
+      ...approval,
+      status: 'RETRIEVED' as const,
+      retrievedAtMs: nowMs,
+      text: rendered?.text ?? approval.text,
+    }
     await stores.events.append(tenantId, approvalEvent('approval.retrieved', after))
     return true
   }

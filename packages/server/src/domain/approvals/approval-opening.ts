@@ -71,6 +71,7 @@ export async function openIn(
       kind,
       // What a user is shown is nobody's else to read in a journal.
       textHash: approval.text === null ? null : sha256Hex(approval.text),
+      ...(approval.templateKey === null ? {} : { template: approval.templateKey }),
       ...(auditNote === undefined ? {} : { note: auditNote }),
     },
   })

@@ -64,7 +64,7 @@ export class ApprovalService {
       settings,
       nowMs: this.#clock(),
     })
-    requireShowable(approval)
+    requireShowable(approval, draft.template?.texts)
     await this.#opening.open(caller, approval, draft.auditNote)
     return approval
   }

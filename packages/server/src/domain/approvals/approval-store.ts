@@ -120,6 +120,15 @@ const retrieveFirst = statement((db, p: Key & FirstRetrieval) =>
     .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', p.nowMs)])),
 )
 
+const keepText = statement((db, p: Key & { text: string }) =>
+  db
+    .updateTable('approval')
+    .set({ text: p.text })
+    .where('tenant_id', '=', p.tenantId)
+    .where('id', '=', p.id)
+    .where('text', 'is', null),
+)
+
 const end = statement(
   (
     db,
@@ -318,6 +327,11 @@ export class ApprovalStore {
   /** True for the first device only, while the approval waits. One statement, so that nobody else is the first. */
   async retrieveFirst({ tenantId, id }: Approval, at: FirstRetrieval): Promise<boolean> {
     return (await this.#queries.run(retrieveFirst, { tenantId, id, ...at })) === 1
+  }
+
+  /** What a template was first delivered as. */
+  async keepText({ tenantId, id }: Approval, text: string): Promise<void> {
+    await this.#queries.run(keepText, { tenantId, id, text })
   }
 
   /** True for the one decision that an approval ever gets. One statement, so that nobody else makes another. */

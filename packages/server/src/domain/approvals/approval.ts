@@ -76,7 +76,7 @@ export interface Approval {
   readonly evidence: EvidenceKind
   readonly userId: string
   readonly status: ApprovalStatus
-  /** Literal text; null for a template before its delivery, and for a Keyless operation without payload. */
+  /** Of a template what was first delivered, null before; null also for a Keyless operation without payload. */
   readonly text: string | null
   readonly templateKey: string | null
   readonly data: { readonly [name: string]: JsonValue } | null

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { DeviceParts } from '../devices/compose-devices.ts'
 import type { DeviceWakeups } from '../devices/device-wakeups.ts'
 import type { Sealer } from '../journal/sealer.ts'
+import type { TemplateTexts } from '../localization/template-texts.ts'
 import type { Storage } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
@@ -44,6 +45,7 @@ export function composeApprovals(dependencies: {
   devices: DeviceParts
   wakeups: DeviceWakeups
   sealer: Sealer
+  templateTexts: TemplateTexts
   publicUrl: () => string
 }): ApprovalParts {
   const { pki, devices } = dependencies

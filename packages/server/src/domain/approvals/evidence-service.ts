@@ -32,6 +32,8 @@ export interface ApprovalEvidence {
     readonly mediaType: string
     readonly bytes: string
     readonly sha256: string
+    /** Of a template's text; absent when nothing was rendered. */
+    readonly locale?: string
   }
   readonly signatures: readonly EvidenceSignature[]
   readonly transactionData: string | null
@@ -71,6 +73,8 @@ export class EvidenceService {
    */
   async get(caller: Caller, tenantId: string, id: string): Promise<ApprovalEvidence> {
     const { approval, decision, evidence } = await this.#find(caller, tenantId, id)
+    const shownTo = { tenantId, approvalId: id, deviceId: evidence.deviceId }
+    const locale = (await this.#storage.read.approvals.deliveries.find(shownTo))?.locale ?? null
     const { seq, record } = await this.#recordOf(tenantId, evidence.journalId)
     const checkpoint =
       seq === undefined
@@ -94,6 +98,7 @@ export class EvidenceService {
         mediaType: evidence.mediaType,
         bytes: encodeBase64(evidence.bytes),
         sha256: sha256Hex(evidence.bytes),
+        ...(locale === null ? {} : { locale }),
       },
       signatures: evidence.signatures,
       transactionData: evidence.transactionData,

@@ -81,14 +81,11 @@ export function requireNativeLimits(
 }
 
 /**
- * The text that will be shown and signed: never an empty one, never one with gaps.
+ * The text of a message without template, as it will be shown and signed: never an empty one, never one with gaps.
  *
  * @throws DomainError `invalid_request`.
  */
-export function textOf({ text, isTemplate, data }: TmsMessage): string {
-  if (isTemplate) {
-    throw refused([{ pointer: '/text', code: 'not_found', message: 'names no template' }])
-  }
+export function textOf({ text, data }: TmsMessage): string {
   const filled = data === undefined ? text : fillPlaceholders(text, data)
   if (filled.length > textLengthMax) {
     const message = `must not be more than ${textLengthMax} with its data`

@@ -1,13 +1,21 @@
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
+import type { TemplateTexts } from '../localization/template-texts.ts'
 import type { Storage } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { UserSchemeService } from '../users/user-scheme-service.ts'
 import { type Approval, type DeviceCondition, isFinal } from './approval.ts'
+import type { ApprovalDraft } from './approval-draft.ts'
 import { approvalNotFound } from './approval-rights.ts'
 import type { ApprovalService } from './approval-service.ts'
-import { type MessageDraft, requireNativeLimits, type TmsDraft, textOf } from './tms-draft.ts'
+import {
+  type MessageDraft,
+  requireNativeLimits,
+  type TmsDraft,
+  type TmsMessage,
+  textOf,
+} from './tms-draft.ts'
 
 /** A transaction as AST callers see it. */
 export interface Tms {
@@ -22,6 +30,7 @@ export class TmsService {
   readonly #approvals: ApprovalService
   readonly #users: UserSchemeService
   readonly #settings: SettingsService
+  readonly #texts: TemplateTexts
   readonly #clock: Clock
 
   constructor(dependencies: {
@@ -29,12 +38,14 @@ export class TmsService {
     approvals: ApprovalService
     userSchemes: UserSchemeService
     settings: SettingsService
+    templateTexts: TemplateTexts
     clock: Clock
   }) {
     this.#storage = dependencies.storage
     this.#approvals = dependencies.approvals
     this.#users = dependencies.userSchemes
     this.#settings = dependencies.settings
+    this.#texts = dependencies.templateTexts
     this.#clock = dependencies.clock
   }
 
@@ -42,7 +53,7 @@ export class TmsService {
    * Asks the devices of a user for a signature.
    *
    * @throws DomainError `forbidden`, `tenant_not_found`; `invalid_request` beyond the limits of the native form, for a
-   *   template that is not there, and for a text that cannot be filled; `user_not_found`, `user_disabled`,
+   *   template that is not there, and for a text, in whatever language, that cannot be filled; `user_not_found`, `user_disabled`,
    *   `no_matching_device`.
    */
   async start(caller: Caller, tenantId: string, draft: TmsDraft): Promise<Tms> {
@@ -135,12 +146,22 @@ export class TmsService {
     return this.#approvals.create(caller, tenantId, {
       ...asked,
       user: { id },
-      text: textOf(message),
+      ...(await this.#shown(tenantId, message)),
       data: message.data,
       devices,
       push,
       ...(auditMessage === undefined ? {} : { auditNote: { auditMessage } }),
     })
+  }
+
+  /** A template is read again when a device fetches it; now it is seen that each of its languages can be filled. */
+  async #shown(
+    tenantId: string,
+    message: TmsMessage,
+  ): Promise<Pick<ApprovalDraft, 'text' | 'template'>> {
+    if (!message.isTemplate) return { text: textOf(message) }
+    const { text: key, data } = message
+    return { text: null, template: { key, texts: await this.#texts.all(tenantId, key, data) } }
   }
 
   async #find(caller: Caller, tenantId: string, id: string): Promise<Approval> {

@@ -49,6 +49,11 @@ export function parseAcceptLanguage(header: string): LanguagePriority | undefine
   return { wanted, excluded }
 }
 
+/** False for `*` alone, which some HTTP clients send by themselves: it says nothing. */
+export function namesLanguage({ wanted }: LanguagePriority): boolean {
+  return wanted.some((range) => range !== '*')
+}
+
 /** The languages of a device, the best first. */
 export function priorityOf(locales: readonly string[]): LanguagePriority {
   return { wanted: locales.map((locale) => locale.toLowerCase()), excluded: [] }

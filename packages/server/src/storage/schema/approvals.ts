@@ -19,7 +19,7 @@ export interface ApprovalTable {
   user_id: string
   /** PENDING, RETRIEVED, APPROVED, REJECTED, EXPIRED, CANCELLED. */
   status: string
-  /** Literal text; null for a template, and for a Keyless operation without payload. */
+  /** Of a template what was first delivered, null before; null also for a Keyless operation without payload. */
   text: string | null
   template_key: string | null
   /** JSON. */

@@ -98,7 +98,7 @@ describe.each(engines)('Message Sign on %s', (engine) => {
       ['the rest of Mustache', { text: '{{#a}}x{{/a}}', data: { a: true } }],
       ['a text of spaces', { text: '  \n ' }],
       ['a text of nothing but a comment', { text: '{{! nothing }}', data: {} }],
-      ['a template, for there are none', { text: 'com.acme.transfer', external: true }],
+      ['a template that there is not', { text: 'com.acme.transfer', external: true }],
       ['10,001 characters', { text: 'x'.repeat(10_001) }],
       ['10,001 characters after filling', { text: '{{a}}{{a}}', data: { a: 'x'.repeat(6000) } }],
       [

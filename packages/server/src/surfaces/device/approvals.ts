@@ -18,8 +18,14 @@ export const listApprovals: Endpoint<'listApprovals'> = async ({ core, caller })
 })
 
 /** Fetches an approval; the first call freezes what the device is shown. */
-export const retrieveApproval: Endpoint<'retrieveApproval'> = async ({ core, caller, params }) => {
-  const item = await core.approvalInbox.retrieve(caller, params.approvalId)
+export const retrieveApproval: Endpoint<'retrieveApproval'> = async ({
+  core,
+  caller,
+  params,
+  headers,
+}) => {
+  const languages = headers['Accept-Language']
+  const item = await core.approvalInbox.retrieve(caller, params.approvalId, languages)
   return {
     status: 200,
     headers: { 'cache-control': 'no-store' },
