@@ -65,7 +65,7 @@ export const softwareKeys: KeyDriver = {
 
 function signOnPool(bytes: Uint8Array, key: KeyObject): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    sign('sha256', bytes, { key, dsaEncoding: 'der' }, (error, signature) => {
+    sign('sha256', bytes, key, (error, signature) => {
       if (error === null) resolve(signature)
       else reject(error)
     })

@@ -5,7 +5,7 @@ import type { Caller } from '#domain/callers/caller.ts'
 import type { Core } from '#domain/core.ts'
 import type { Storage } from '#domain/storage.ts'
 import { openDatabase } from '#storage/database.ts'
-import type { Database } from '#storage/queries.ts'
+import type { Database, StorageObserver } from '#storage/queries.ts'
 import { type ComposedCore, composeCore } from '../../src/compose-core.ts'
 import { platformAdmin, type TestEngine, testCaller, testPublicUrl } from './core.ts'
 import { type JournalText, writtenRecords } from './journal.ts'
@@ -40,13 +40,17 @@ export async function createApprovalBench(
     readonly clock?: TestClock
     /** A database that others will look at; it stays. */
     readonly url?: string
+    readonly observer?: StorageObserver
   } = {},
 ): Promise<ApprovalBench> {
   const clock = options.clock ?? createTestClock()
   const own = engine === 'postgres' ? await createTestDatabase() : undefined
   const url = options.url ?? own?.url
+  const observed = options.observer === undefined ? {} : { observer: options.observer }
   const test =
-    url === undefined ? await createTestStorage({ clock }) : { database: openDatabase(url) }
+    url === undefined
+      ? await createTestStorage({ clock, ...observed })
+      : { database: openDatabase(url, observed) }
   const { database } = test
   if (url !== undefined) await database.migrate()
   const composed = composeCore({

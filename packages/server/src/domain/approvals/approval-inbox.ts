@@ -38,6 +38,8 @@ type OfUserAndDevice = Pick<DeviceSession, 'tenantId' | 'deviceId' | 'userId'>
 
 /** Most that waits for one user at a time on the wire. */
 export const inboxItemsMax = 100
+/** What is looked at to find them, in pages: more may be asked of a user's other devices. */
+const inboxPagesMax = 50
 
 /** The end of what cannot be shown. */
 const withdrawal = {
@@ -216,7 +218,7 @@ export class ApprovalInbox {
   }
 }
 
-/** What waits for a user on a device, in the order in which it was asked. */
+/** What waits for a user on a device, in the order in which it was asked; at most {@link inboxItemsMax}. */
 export async function listWaiting(
   stores: Stores,
   {
@@ -229,14 +231,23 @@ export async function listWaiting(
     readonly nowMs: number
   },
 ): Promise<Approval[]> {
-  const open = await stores.approvals.listWaiting(
-    device.tenantId,
-    { userId, deviceId: device.id, nowMs },
-    inboxItemsMax,
-  )
-  return open.filter(
-    (approval) => isAddressed(approval.devices, device) && isRetrievable(approval, nowMs),
-  )
+  const waiting: Approval[] = []
+  let afterId = ''
+  for (let page = 0; page < inboxPagesMax && waiting.length < inboxItemsMax; page++) {
+    const open = await stores.approvals.listWaiting(
+      device.tenantId,
+      { userId, deviceId: device.id, afterId, nowMs },
+      inboxItemsMax,
+    )
+    for (const approval of open) {
+      if (isAddressed(approval.devices, device) && isRetrievable(approval, nowMs)) {
+        waiting.push(approval)
+      }
+    }
+    afterId = open.at(-1)?.id ?? ''
+    if (open.length < inboxItemsMax) break
+  }
+  return waiting.slice(0, inboxItemsMax)
 }
 
 /** A transaction while it is open; a message until its time ends, whoever has read it. */

@@ -72,13 +72,24 @@ const findByReference = statement((db, p: { tenantId: string; reference: string 
 
 /** Open ones, and messages that others have read but this device has not. */
 const listWaiting = statement(
-  (db, p: { tenantId: string; userId: string; deviceId: string; sinceMs: number; limit: number }) =>
+  (
+    db,
+    p: {
+      tenantId: string
+      userId: string
+      deviceId: string
+      afterId: string
+      sinceMs: number
+      limit: number
+    },
+  ) =>
     db
       .selectFrom('approval')
       .selectAll()
       .where('tenant_id', '=', p.tenantId)
       .where('user_id', '=', p.userId)
       .where('completed_at', 'is', null)
+      .where('id', '>', p.afterId)
       .unionAll(
         db
           .selectFrom('approval')
@@ -88,6 +99,7 @@ const listWaiting = statement(
           .where('kind', '=', 'MESSAGE')
           .where('status', '=', 'RETRIEVED')
           .where('created_at', '>', p.sinceMs)
+          .where('id', '>', p.afterId)
           .where(({ not, exists, selectFrom }) =>
             not(
               exists(
@@ -269,17 +281,19 @@ export class ApprovalStore {
     return row && asApproval(row)
   }
 
-  /** What may wait for a user on a device, oldest first: deadlines and conditions are the reader's to see. */
+  /** What may wait for a user on a device, oldest first, behind an id: deadlines and conditions are the reader's to see. */
   async listWaiting(
     tenantId: string,
-    { userId, deviceId, nowMs }: { userId: string; deviceId: string; nowMs: number },
+    at: { userId: string; deviceId: string; afterId: string; nowMs: number },
     limit: number,
   ): Promise<Approval[]> {
+    const { userId, deviceId, afterId, nowMs } = at
     const sinceMs = nowMs - messageLifeMaxMs
     const rows = await this.#queries.all(listWaiting, {
       tenantId,
       userId,
       deviceId,
+      afterId,
       sinceMs,
       limit,
     })

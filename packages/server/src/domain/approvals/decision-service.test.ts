@@ -54,6 +54,26 @@ describe.each(engines)('decisions on %s', (engine) => {
     )
   })
 
+  test('what is asked of this device is found behind a hundred that another one is asked', async () => {
+    const owner = await bench.createUser()
+    const mine = await bench.enrol(owner)
+    const theirs = await bench.enrol(owner, { platform: 'iOS' })
+    const { admin, composed } = bench
+    for (let index = 0; index < 100; index++) {
+      await composed.core.approvals.create(admin, tenantId, {
+        user: { id: owner },
+        text: `Payment ${index}`,
+        devices: { deviceIds: [theirs.id] },
+      })
+    }
+    const { id: first } = await bench.ask(owner, { devices: { deviceIds: [mine.id] } })
+    const { id: second } = await bench.ask(owner, { devices: { platform: 'Android' } })
+    const { approvalInbox } = composed.core
+    const waiting = await approvalInbox.list(await mine.session())
+    expect(waiting.map(({ id }) => id)).toEqual([first, second])
+    expect(await approvalInbox.list(await theirs.session())).toHaveLength(100)
+  })
+
   test('PIN and biometric key approve; the biometric one brings its key statement', async () => {
     for (const type of ['pin', 'bio'] as const) {
       const { id } = await bench.ask(userId)

@@ -3,7 +3,7 @@ import { column, fragment, fragmentStatement, tableAs } from '#storage/fragment.
 import type { Queries } from '#storage/queries.ts'
 import type { CertificateIssuerTable } from '#storage/schema/certificates.ts'
 import { dynamicStatement, nothing } from '#storage/statement.ts'
-import type { Condition } from '../conditions/condition.ts'
+import { type Condition, requiredText } from '../conditions/condition.ts'
 import { compileCondition } from '../conditions/condition-store.ts'
 import type { Certificate } from './certificate.ts'
 import { asCertificate, certificatesWithDer } from './certificate-store.ts'
@@ -47,6 +47,30 @@ const certificateFields = {
   requestStatus: fragment`case ${column('c', 'status')} when 'REVOKED' then 'ISSUED' else ${column('c', 'status')} end`,
 }
 
+/** Columns with an index of their own, those that leave the fewest rows first. */
+const indexedFields = [
+  ['id', 'id'],
+  ['device', 'device_id'],
+  ['user', 'user_id'],
+  ['status', 'status'],
+  ['issuer', 'issuer_id'],
+] as const
+
+/** The rows that a search looks at; undefined: all of the tenant. */
+type Narrowing =
+  | { readonly column: (typeof indexedFields)[number][1]; readonly value: string }
+  | undefined
+
+function narrowingOf(condition: Condition | undefined): Narrowing {
+  for (const [field, column] of indexedFields) {
+    const value = requiredText(condition, field)
+    if (value !== undefined) return { column, value }
+  }
+  // What is not issued has the status of its request.
+  const value = requiredText(condition, 'requestStatus')
+  return value === undefined || value === 'ISSUED' ? undefined : { column: 'status', value }
+}
+
 /** Searches by conditions, newest first, with a total. */
 export class PkiSearchStore {
   readonly #queries: Queries
@@ -73,18 +97,22 @@ export class PkiSearchStore {
     return { items, totalCount: rows.length }
   }
 
-  /** Fields: id, profile, issuer, user, device, status, requestStatus. */
+  /**
+   * Fields: id, profile, issuer, user, device, status, requestStatus. Where the condition says what one of them is, only
+   * those rows are looked at, else the tenant's newest million.
+   */
   async searchCertificates(
     tenantId: string,
     condition: Condition | undefined,
     { offset, limit }: PageOf,
   ): Promise<FoundPage<Certificate>> {
+    const narrowing = narrowingOf(condition)
     const wanted: string[] = []
     let totalCount = 0
     let before = '~'
     for (let window = 0; window < windowsMax; window++) {
-      const end = await this.#windowEnd(tenantId, before)
-      for (const id of await this.#fitting(tenantId, condition, before, end)) {
+      const end = await this.#windowEnd(tenantId, narrowing, before)
+      for (const id of await this.#fitting(tenantId, { condition, narrowing }, before, end)) {
         if (totalCount >= offset && wanted.length < limit) wanted.push(id)
         totalCount++
       }
@@ -95,18 +123,25 @@ export class PkiSearchStore {
     return { items: await this.#load(tenantId, wanted), totalCount }
   }
 
-  async #windowEnd(tenantId: string, before: string): Promise<string | undefined> {
+  async #windowEnd(
+    tenantId: string,
+    narrowing: Narrowing,
+    before: string,
+  ): Promise<string | undefined> {
     const row = await this.#queries.first(
-      dynamicStatement((db) =>
-        db
-          .selectFrom('certificate')
-          .select('id')
-          .where('tenant_id', '=', tenantId)
-          .where('id', '<', before)
-          .orderBy('id', 'desc')
+      dynamicStatement((db) => {
+        const rows = db
+          .selectFrom('certificate as c')
+          .select('c.id')
+          .where('c.tenant_id', '=', tenantId)
+          .where('c.id', '<', before)
+          .orderBy('c.id', 'desc')
           .limit(1)
-          .offset(windowSize - 1),
-      ),
+          .offset(windowSize - 1)
+        return narrowing === undefined
+          ? rows
+          : rows.where(`c.${narrowing.column}`, '=', narrowing.value)
+      }),
       nothing,
     )
     return row?.id
@@ -114,16 +149,20 @@ export class PkiSearchStore {
 
   async #fitting(
     tenantId: string,
-    condition: Condition | undefined,
+    { condition, narrowing }: { condition: Condition | undefined; narrowing: Narrowing },
     before: string,
     end: string | undefined,
   ): Promise<string[]> {
+    const isNear =
+      narrowing === undefined
+        ? fragment`1 = 1`
+        : fragment`${column('c', narrowing.column)} = ${narrowing.value}`
     const fits =
       condition === undefined ? fragment`1 = 1` : compileCondition(condition, certificateFields)
     const id = column('c', 'id')
     const rows = await this.#queries.all(
       fragmentStatement<{ id: string }>(
-        fragment`(select ${id} from ${tableAs('certificate', 'c')} where ${column('c', 'tenant_id')} = ${tenantId} and ${id} < ${before} and ${id} >= ${end ?? ''} and ${fits} order by ${id} desc)`,
+        fragment`(select ${id} from ${tableAs('certificate', 'c')} where ${column('c', 'tenant_id')} = ${tenantId} and ${id} < ${before} and ${id} >= ${end ?? ''} and ${isNear} and ${fits} order by ${id} desc)`,
       ),
       nothing,
     )

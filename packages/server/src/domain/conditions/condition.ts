@@ -26,3 +26,17 @@ export type Condition =
       readonly values: readonly (string | number)[]
       readonly ignoresCase?: boolean | undefined
     }
+
+/** The text that a field is, exactly, wherever the condition holds; undefined when the condition does not say so outright. */
+export function requiredText(condition: Condition | undefined, field: string): string | undefined {
+  if (condition === undefined) return undefined
+  if (condition.op === 'and') {
+    for (const part of condition.conditions) {
+      const text = requiredText(part, field)
+      if (text !== undefined) return text
+    }
+    return undefined
+  }
+  const isIt = condition.op === '=' && condition.field === field && condition.ignoresCase !== true
+  return isIt && typeof condition.value === 'string' ? condition.value : undefined
+}

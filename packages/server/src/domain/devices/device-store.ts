@@ -249,7 +249,7 @@ export class DeviceStore {
       const { userId, lockState, appName, afterId } = filter
       let rows =
         userId === undefined
-          ? db.selectFrom('device').selectAll('device')
+          ? db.selectFrom('device').selectAll('device').orderBy('device.id')
           : db
               .selectFrom('device_link as link')
               .crossJoin('device')
@@ -258,11 +258,12 @@ export class DeviceStore {
               .where('link.user_id', '=', userId)
               .where('link.ended_at', 'is', null)
               .whereRef('device.id', '=', 'link.device_id')
+              .orderBy('link.device_id')
       rows = rows.where('device.tenant_id', '=', tenantId).where('device.status', '=', 'ACTIVE')
       if (lockState !== undefined) rows = rows.where('device.lock_state', '=', lockState)
       if (appName !== undefined) rows = rows.where('device.app_name', '=', appName)
       if (afterId !== undefined) rows = rows.where('device.id', '>', afterId)
-      return rows.orderBy('device.id').limit(filter.limit)
+      return rows.limit(filter.limit)
     })
     return (await this.#queries.all(list, nothing)).map(asDevice)
   }
