@@ -179,7 +179,7 @@ describe.each(engines)('policies on %s', (engine) => {
   test('a policy that is assigned is not deleted, whichever comes first', async () => {
     for (let round = 0; round < 8; round++) {
       const name = `contested ${round}`
-      const target = { appName, platform: `P${round}X` }
+      const target = { appName, architecture: `cpu-${round}` }
       await policies.create(admin, tenantId, name, { type: 'quorum' })
       const [assigned, deleted] = await Promise.allSettled([
         policies.assign(admin, tenantId, name, target),
@@ -235,6 +235,11 @@ describe.each(engines)('policies on %s', (engine) => {
     await expect(policies.assign(admin, tenantId, 'crowd', { appName: 'nobody' })).rejects.toEqual(
       refusal('app_not_found'),
     )
+    for (const platform of ['android', '__proto__']) {
+      await expect(
+        policies.assign(admin, tenantId, 'crowd', { appName, platform }),
+      ).rejects.toEqual(refusal('platform_not_found'))
+    }
     const { id } = await policies.assign(admin, tenantId, 'crowd', { ...target, platform: 'Web' })
     await expectAll(
       [
@@ -275,11 +280,11 @@ describe.each(engines)('policies on %s', (engine) => {
 
   test('every change is in the journal', async () => {
     await policies.create(admin, tenantId, 'told', { type: 'quorum', quorum: 7 })
-    const { id } = await policies.assign(admin, tenantId, 'told', { appName, platform: 'Told' })
+    const { id } = await policies.assign(admin, tenantId, 'told', { appName, platform: 'Linux' })
     await policies.unassign(admin, tenantId, id)
     await policies.delete(admin, tenantId, 'told')
     const records = await waitingRecords(core, tenantId)
-    const detail = { assignment: id, app: appName, platform: 'Told', architecture: null }
+    const detail = { assignment: id, app: appName, platform: 'Linux', architecture: null }
     expect(records.filter(({ target }) => target?.id === 'told')).toMatchObject([
       { action: 'policy.created', detail: { type: 'quorum', quorum: 7 } },
       { action: 'policy.assigned', detail },

@@ -5,6 +5,7 @@ import { type Storage, type Stores, takenKey } from '../storage.ts'
 import type { IdSource } from '../ulid.ts'
 import { MemberCheck } from '../users/name-text.ts'
 import { appNotFound, isAppName } from './app.ts'
+import { listArchitecturesOf } from './platform.ts'
 import {
   type AssignmentTarget,
   assignmentsPerTenantMax,
@@ -133,8 +134,8 @@ export class PolicyService {
   /**
    * Makes a policy count for an app, or for a platform or an architecture of it.
    *
-   * @throws DomainError `forbidden`, `tenant_not_found`, `invalid_request`, `policy_not_found`, `app_not_found`;
-   *   `already_exists` when a policy is assigned to exactly this; `limit_reached` at 2,000 assignments.
+   * @throws DomainError `forbidden`, `tenant_not_found`, `invalid_request`, `policy_not_found`, `app_not_found`,
+   *   `platform_not_found`; `already_exists` when a policy is assigned to exactly this; `limit_reached` at 2,000 assignments.
    */
   async assign(
     caller: Caller,
@@ -148,6 +149,9 @@ export class PolicyService {
     check.text('/platform', platform)
     check.text('/architectureName', architecture)
     check.finish()
+    if (platform !== undefined && listArchitecturesOf(platform) === undefined) {
+      throw new DomainError('platform_not_found', 'No such platform.', { pointer: '/platform' })
+    }
     const assignment = { ...target, id: this.#nextId() }
     try {
       await this.#storage.transaction(async (stores) => {

@@ -452,12 +452,13 @@ describe.each(engines)('apps and policies on %s', (engine) => {
       }
     })
 
-    test('404 for an unknown policy or app; 400 for what can be none; 401, 403 for whoever may not', async () => {
+    test('404 for an unknown policy, app or platform; 400 for what can be none; 401, 403 for whoever may not', async () => {
       await save('assignable')
       await createPolicy('assigning')
       const appName = 'assignable'
       expect((await assign('nobody', { appName })).status).toBe(404)
       expect((await assign('assigning', { appName: 'nobody' })).status).toBe(404)
+      expect((await assign('assigning', { appName, platform: 'Amiga' })).status).toBe(404)
       for (const body of [
         {},
         { appName: '' },
