@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock, Randomness } from '#domain/clock.ts'
-import type { DeliveryKind } from '#domain/outbox/delivery-kind.ts'
+import type { DeliveryKind, Performed, Preparation } from '#domain/outbox/delivery-kind.ts'
 import { type OutboxMessage, readQueue } from '#domain/outbox/outbox-message.ts'
 import { queuesAtOnce } from '#domain/outbox/outbox-statements-store.ts'
 import type { WaitingQueue } from '#domain/outbox/outbox-store.ts'
 import type { Storage } from '#domain/storage.ts'
 import { Alarm } from './alarm.ts'
-import type { OutboundHttp } from './outbound-http.ts'
-import { type Outcome, outcomeOf } from './outcome.ts'
+import { callMsMax, type OutboundHttp } from './outbound-http.ts'
+import { type Outcome, outcomeOf, plainlyPerformed } from './outcome.ts'
 import { backlogMax, Settler } from './settler.ts'
 import { type Slot, Slots } from './slots.ts'
 
@@ -51,6 +51,7 @@ export class Dispatcher {
   /** Where the next look at the order keys of a queue begins. */
   readonly #orderKeys = new Map<string, string>()
   readonly #alarm = new Alarm()
+  readonly #breakOff = new AbortController()
   #isStopping = false
   #bytesUnderWay = 0
   #cursor = ''
@@ -94,6 +95,7 @@ export class Dispatcher {
     await this.#loop
     const ended = Promise.allSettled(this.#sending)
     await Promise.race([ended, sleep(stopMsMax, undefined, { ref: false })])
+    this.#breakOff.abort()
     this.#http.close()
     await Promise.allSettled(this.#sending)
     await this.#settler.close()
@@ -244,22 +246,34 @@ export class Dispatcher {
       const call = await kind.prepare(message, nowMs)
       if (call === 'drop') return { ...unsent, outcome: 'dropped', dueAtMs: 0 }
       if (call === 'give-up') return { ...unsent, outcome: 'failed', dueAtMs: 0 }
-      const attempt =
-        call === 'refused'
-          ? { atMs: nowMs, statusCode: null, error: 'ADDRESS_REFUSED' as const, durationMs: 0 }
-          : await this.#http.send(call)
-      if (attempt === undefined) return undefined
+      const performed = await this.#perform(call, nowMs)
+      if (performed === undefined) return undefined
       const chance = (this.#randomness(1)[0] ?? 0) / 256
-      return outcomeOf(kind, message, attempt, { nowMs: this.#clock(), chance })
+      return outcomeOf(kind, message, performed, { nowMs: this.#clock(), chance })
     } catch (error) {
       this.#observer.deliveryFailed(`preparing ${kind.name}`, error)
       return { ...unsent, outcome: 'retried', dueAtMs: this.#clock() + unpreparedMs }
     }
   }
+
+  async #perform(
+    call: Exclude<Preparation, 'drop' | 'give-up'>,
+    atMs: number,
+  ): Promise<Performed | undefined> {
+    if (call === 'refused') {
+      const error = 'ADDRESS_REFUSED'
+      return plainlyPerformed({ atMs, statusCode: null, error, durationMs: 0 })
+    }
+    if ('perform' in call) {
+      return call.perform(AbortSignal.any([this.#breakOff.signal, AbortSignal.timeout(callMsMax)]))
+    }
+    const attempt = await this.#http.send(call)
+    return attempt && plainlyPerformed(attempt)
+  }
 }
 
 /** What an outcome says about the receiver. */
-function verdictOn(outcome: Outcome | undefined): 'good' | 'bad' | undefined {
-  if (outcome?.attempt === undefined) return undefined
-  return outcome.outcome === 'delivered' ? 'good' : 'bad'
+function verdictOn({ isReceiverWell }: Partial<Outcome> = {}): 'good' | 'bad' | undefined {
+  if (isReceiverWell === undefined) return undefined
+  return isReceiverWell ? 'good' : 'bad'
 }

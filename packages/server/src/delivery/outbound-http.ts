@@ -9,6 +9,7 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { Clock } from '#domain/clock.ts'
 import type { OutboundCall } from '#domain/outbox/delivery-kind.ts'
+import type { ExchangeAnswer, HttpExchange } from '#domain/outbox/http-exchange.ts'
 import type { Attempt, AttemptError } from '#domain/outbox/outbox-message.ts'
 import type { OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import type { AddressResolver } from './address-resolver.ts'
@@ -23,21 +24,24 @@ import {
 
 /** Connection, headers and body of the answer together. */
 export const callMsMax = 15_000
-/** What an answer says is of no interest; so much of it is read to keep the connection, for so long. */
+/** What an answer says is mostly of no interest; so much of it is read to keep the connection, for so long. */
 const answerBodyBytesMax = 65_536
 const answerBodyMsMax = 1_000
 const idleMsMax = 4_000
 const idlePerHostMax = 64
 const idleMax = 256
 
-type Answer = Pick<Attempt, 'statusCode' | 'error'>
+type Answer = ExchangeAnswer
+
+/** With `readsBody` the body of the answer is kept. */
+type Call = OutboundCall & { readonly readsBody: boolean }
 
 /**
  * POSTs to addresses that tenants chose, so it trusts none of them: the name is resolved once, every address it has must
  * be allowed, and the connection goes to exactly these; no redirect is followed, no proxy used; time, headers and body of
  * the answer are bounded.
  */
-export class OutboundHttp {
+export class OutboundHttp implements HttpExchange {
   readonly #rule: OutboundRule
   readonly #resolver: AddressResolver
   readonly #clock: Clock
@@ -61,13 +65,19 @@ export class OutboundHttp {
     const timer = setTimeout(() => ending.abort(), Math.min(call.timeoutMs ?? callMsMax, callMsMax))
     this.#underWay.add(ending)
     try {
-      const answer = await this.#attempt(call, ending.signal)
-      if (this.#isBrokenOff && answer.statusCode === null) return undefined
-      return { atMs, ...answer, durationMs: Math.round(performance.now() - startedAt) }
+      const toSend = { ...call, readsBody: false }
+      const { statusCode, error } = await this.#attempt(toSend, ending.signal)
+      if (this.#isBrokenOff && statusCode === null) return undefined
+      return { atMs, statusCode, error, durationMs: Math.round(performance.now() - startedAt) }
     } finally {
       clearTimeout(timer)
       this.#underWay.delete(ending)
     }
+  }
+
+  async exchange(call: OutboundCall, signal: AbortSignal): Promise<ExchangeAnswer> {
+    if (this.#isBrokenOff) return failed('CONNECTION')
+    return this.#attempt({ ...call, readsBody: true }, signal)
   }
 
   /** Breaks off what is under way and closes what is kept open; to be called once, at the end. */
@@ -78,7 +88,7 @@ export class OutboundHttp {
     this.#https.destroy()
   }
 
-  async #attempt(call: OutboundCall, signal: AbortSignal): Promise<Answer> {
+  async #attempt(call: Call, signal: AbortSignal): Promise<Answer> {
     const way = { rule: this.#rule, resolver: this.#resolver }
     const target = await findTarget(call.url, way, signal)
     if (typeof target === 'string') return failed(target)
@@ -89,18 +99,18 @@ export class OutboundHttp {
 
   #exchange(
     target: OutboundTarget,
-    call: OutboundCall,
+    call: Call,
     signal: AbortSignal,
     isFresh: true,
   ): Promise<Answer>
   #exchange(
     target: OutboundTarget,
-    call: OutboundCall,
+    call: Call,
     signal: AbortSignal,
   ): Promise<Answer | 'stale'>
   #exchange(
     target: OutboundTarget,
-    { headers, body }: OutboundCall,
+    { headers, body, readsBody }: Call,
     signal: AbortSignal,
     isFresh = false,
   ): Promise<Answer | 'stale'> {
@@ -136,7 +146,7 @@ export class OutboundHttp {
       if (signal.aborted) onAbort()
       request.on('response', (response) => {
         hasAnswered = true
-        discard(response, () => finish(answerOf(response)))
+        readAnswer(response, readsBody, (body) => finish(answerOf(response, body)))
       })
       request.on('error', () => {
         const isStale = request.reusedSocket && !isFresh && !signal.aborted
@@ -159,15 +169,18 @@ const agentOptions = {
   scheduling: 'lifo',
 } as const
 
-function answerOf({ statusCode = 0 }: IncomingMessage): Answer {
+function answerOf({ statusCode = 0, headers }: IncomingMessage, body: Uint8Array): Answer {
   // What HTTP does not know is no answer.
   if (statusCode < 200 || statusCode > 599) return failed('CONNECTION')
-  return { statusCode, error: statusCode >= 300 && statusCode < 400 ? 'REDIRECT' : null }
+  const error = statusCode >= 300 && statusCode < 400 ? 'REDIRECT' : null
+  return { statusCode, error, headers, body }
 }
 
 function failed(error: AttemptError): Answer {
-  return { statusCode: null, error }
+  return { statusCode: null, error, headers: {}, body: nothing }
 }
+
+const nothing = new Uint8Array()
 
 /** Tells whether an error came while TLS was being set up. */
 function watchPhase(request: ClientRequest): { errorNow(): AttemptError } {
@@ -184,18 +197,23 @@ function watchPhase(request: ClientRequest): { errorNow(): AttemptError } {
   return { errorNow: () => (isSettingUpTls ? 'TLS' : 'CONNECTION') }
 }
 
-/** Reads an answer to its end, if that comes soon; else the connection ends. */
-function discard(response: IncomingMessage, done: () => void): void {
+/** Reads an answer to its end, if that comes soon; else the connection ends, and what came is nothing. */
+function readAnswer(
+  response: IncomingMessage,
+  isKept: boolean,
+  done: (body: Uint8Array) => void,
+): void {
+  const chunks: Buffer[] = []
   let byteCount = 0
   const timer = setTimeout(() => response.destroy(), answerBodyMsMax)
-  const finish = (): void => {
-    clearTimeout(timer)
-    done()
-  }
   response.on('data', (chunk: Buffer) => {
     byteCount += chunk.length
     if (byteCount > answerBodyBytesMax) response.destroy()
+    else if (isKept) chunks.push(chunk)
   })
   response.once('error', () => {})
-  response.once('close', finish)
+  response.once('close', () => {
+    clearTimeout(timer)
+    done(response.complete ? Buffer.concat(chunks) : nothing)
+  })
 }

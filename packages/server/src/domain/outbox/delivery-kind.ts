@@ -11,11 +11,30 @@ export interface OutboundCall {
   readonly timeoutMs?: number
 }
 
+/** What an answer was, for a receiver that does not say it by status codes of HTTP alone. */
+export interface Performed {
+  readonly attempt: Attempt
+  /** `final`: asking again is in vain. */
+  readonly verdict: 'taken' | 'again' | 'final'
+  /** Whether the receiver itself works: what it says of one message is no reason to call it less. */
+  readonly isReceiverWell: boolean
+  /** Not to be asked before so many milliseconds have passed. */
+  readonly retryAfterMs?: number
+  /** What else changes, in the transaction that settles; it may run more than once. */
+  readonly effect?: (stores: Stores) => Promise<void>
+}
+
+/** A call that its kind makes itself, over whatever the receiver speaks. */
+export interface OwnCall {
+  /** Ends soon after the signal does, and never throws. Undefined: broken off, nothing is known of its effect. */
+  perform(signal: AbortSignal): Promise<Performed | undefined>
+}
+
 /**
  * What a kind makes of a message when it is due. `refused`: the address may not be called, which counts as an attempt.
  * `give-up`: nobody wants it any more, it ends as FAILED. `drop`: its receiver is gone, and so is the message.
  */
-export type Preparation = OutboundCall | 'refused' | 'give-up' | 'drop'
+export type Preparation = OutboundCall | OwnCall | 'refused' | 'give-up' | 'drop'
 
 /** How a series of attempts goes on. */
 export interface RetrySchedule {
@@ -23,10 +42,11 @@ export interface RetrySchedule {
   delayAfter(tries: number): number | undefined
 }
 
-/** What became of a message this time. `answer` is absent when nothing was sent. */
+/** What became of a message this time. `attempt` is absent when nothing was sent. */
 export interface Settlement {
   readonly message: OutboxMessage
   readonly attempt: Attempt | undefined
+  readonly effect?: Performed['effect']
   readonly outcome: 'delivered' | 'retried' | 'failed' | 'dropped'
 }
 

@@ -7,6 +7,8 @@ export interface Attempt {
   readonly statusCode: number | null
   readonly error: AttemptError | null
   readonly durationMs: number
+  /** What the receiver called it, a word of its own; only where it has such words. */
+  readonly reason?: string
 }
 
 export type MessageStatus = 'WAITING' | 'DELIVERED' | 'FAILED'
