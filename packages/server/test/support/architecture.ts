@@ -24,6 +24,7 @@ const allowedLayers: Readonly<Record<string, readonly string[]>> = {
   printing: ['domain', 'protocol'],
   http: ['domain', 'protocol'],
   delivery: ['domain', 'protocol'],
+  push: ['domain', 'protocol'],
   domain: ['custody', 'protocol'],
   custody: ['protocol'],
   storage: ['protocol'],

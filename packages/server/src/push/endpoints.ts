@@ -1,0 +1,18 @@
+/** Where the providers are called: origins, and whole URLs of what gives access tokens. */
+export interface PushEndpoints {
+  readonly fcm: string
+  readonly 'fcm-token': string
+  readonly apns: string
+  readonly 'apns-development': string
+  readonly hms: string
+  readonly 'hms-token': string
+}
+
+export const pushEndpoints: PushEndpoints = {
+  fcm: 'https://fcm.googleapis.com',
+  'fcm-token': 'https://oauth2.googleapis.com/token',
+  apns: 'https://api.push.apple.com',
+  'apns-development': 'https://api.sandbox.push.apple.com',
+  hms: 'https://push-api.cloud.huawei.com',
+  'hms-token': 'https://oauth-login.cloud.huawei.com/oauth2/v3/token',
+}
