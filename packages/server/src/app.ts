@@ -29,6 +29,7 @@ import { ConnectionDrain } from './connection-drain.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { logResponse } from './logging.ts'
 import { createMetrics, type Metrics } from './metrics.ts'
+import { openPushWayOut } from './push-way-out.ts'
 
 /** What the process is started with. */
 export interface AppOptions {
@@ -111,14 +112,12 @@ export async function createApp(options: AppOptions): Promise<App> {
     listObserver: metrics,
   })
   const { core, storage, sealer, platform, pins } = composed
+  const wayOut = new OutboundHttp({ rule: composed.outbound, resolver, clock })
+  const push = openPushWayOut({ composed, config, http: wayOut, resolver, clock, randomness })
   const dispatcher = new Dispatcher({
     storage,
-    http: new OutboundHttp({
-      rule: composed.outbound,
-      resolver,
-      clock,
-    }),
-    kinds: composed.deliveryKinds,
+    http: wayOut,
+    kinds: [...composed.deliveryKinds, ...push.kinds],
     clock,
     randomness,
     observer: {
@@ -229,6 +228,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     documents.close()
     await connections.during(() => http.close())
     await Promise.all([housekeeping.stop(), dispatcher.stop()])
+    push.close()
     await composed.usage.flush().catch(() => {})
     await composed.cabinets.contacts.flush().catch(() => {})
     await composed.refusals.flush({ final: true }).catch(() => {})

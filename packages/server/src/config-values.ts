@@ -117,6 +117,18 @@ export const httpUrl = variable(
   },
 )
 
+/** Some of the places by another URL each, `name=url`; the others stay. */
+export function placesOf<const Name extends string>(names: readonly Name[]) {
+  const rule = `\`name=url\` with names of ${names.join(', ')}`
+  return list(`${rule} and http or https URLs without user, query and fragment`, (item) => {
+    const name = names.find((one) => item.startsWith(`${one}=`))
+    if (name === undefined) return undefined
+    const url = readHttpUrl(item.slice(name.length + 1))
+    if (url === undefined || url.search !== '' || item.includes('#')) return undefined
+    return { name, url: url.href.replace(/\/$/, '') }
+  })
+}
+
 export const headerName = variable('the name of an HTTP header', (text) =>
   /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(text) ? text.toLowerCase() : undefined,
 )

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { pushEndpoints } from '#push/endpoints.ts'
 import {
   ConfigError,
   type ConfigFault,
@@ -50,6 +51,7 @@ test('an empty environment gives the defaults of the contract', () => {
     trustProxy: [],
     surfaces: ['ast', 'dualshield', 'otp-server', 'keyless', 'okm', 'device'],
     outboundAllow: { hosts: [], ranges: [] },
+    pushEndpoints,
     okmDeviceTrust: {
       kind: 'allowlist',
       ranges: [
@@ -413,4 +415,29 @@ test.each([
 ])('the public URL of host %s with %s given is %s', (host, publicUrl, expected) => {
   const { config } = read({ COUNTERSIGN_HOST: host, COUNTERSIGN_PUBLIC_URL: publicUrl })
   expect(publicUrlOf(config, 4711)).toBe(expected)
+})
+
+test('push providers are called elsewhere by name; the others stay where they are', () => {
+  const { pushEndpoints: endpoints } = read({
+    COUNTERSIGN_PUSH_ENDPOINTS: 'fcm=http://proxy.acme.example/google/, apns=https://10.0.0.7:8443',
+  }).config
+  expect(endpoints).toEqual({
+    ...pushEndpoints,
+    fcm: 'http://proxy.acme.example/google',
+    apns: 'https://10.0.0.7:8443',
+  })
+})
+
+test.each([
+  'fcm',
+  'fcm=',
+  'other=https://x.example',
+  'fcm=ftp://x',
+  'fcm=https://u:p@x',
+  'fcm=https://x?a',
+  'fcm=https://x#a',
+])('COUNTERSIGN_PUSH_ENDPOINTS is not %s', (text) => {
+  expect(faultyVariables({ COUNTERSIGN_PUSH_ENDPOINTS: text })).toEqual([
+    'COUNTERSIGN_PUSH_ENDPOINTS',
+  ])
 })

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { z } from 'zod'
 import { AddressRange } from '#domain/address-range.ts'
+import { type PushEndpoints, pushEndpointNames, pushEndpoints } from '#push/endpoints.ts'
 import {
   addressRanges,
   type DatabasePlace,
@@ -17,6 +18,7 @@ import {
   origin,
   origins,
   outboundAllow,
+  placesOf,
   readCertificates,
   someOf,
   visibleAscii,
@@ -60,6 +62,7 @@ export interface Config {
   readonly clientCertHeader: string | undefined
   readonly surfaces: readonly OptionalSurface[]
   readonly outboundAllow: OutboundAllow
+  readonly pushEndpoints: PushEndpoints
   readonly okmDeviceTrust: OkmDeviceTrust
   readonly okmUnclaimedMax: number
   readonly okmAuditDestUrl: string | undefined
@@ -120,6 +123,7 @@ const variables = z.object({
   COUNTERSIGN_CLIENT_CERT_HEADER: headerName.optional(),
   COUNTERSIGN_SURFACES: someOf(optionalSurfaces).default([...optionalSurfaces]),
   COUNTERSIGN_OUTBOUND_ALLOW: outboundAllow.default({ hosts: [], ranges: [] }),
+  COUNTERSIGN_PUSH_ENDPOINTS: placesOf(pushEndpointNames).default([]),
   COUNTERSIGN_OKM_DEVICE_TRUST: oneOf(['allowlist', 'mtls', 'open']).default('allowlist'),
   COUNTERSIGN_OKM_DEVICE_ALLOW: addressRanges.prefault(
     '127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7',
@@ -259,6 +263,10 @@ function toConfig(values: Values, caCertificates: readonly string[]): Config {
     clientCertHeader: values.COUNTERSIGN_CLIENT_CERT_HEADER,
     surfaces: values.COUNTERSIGN_SURFACES,
     outboundAllow: values.COUNTERSIGN_OUTBOUND_ALLOW,
+    pushEndpoints: {
+      ...pushEndpoints,
+      ...Object.fromEntries(values.COUNTERSIGN_PUSH_ENDPOINTS.map(({ name, url }) => [name, url])),
+    },
     okmDeviceTrust: toDeviceTrust(values, caCertificates),
     okmUnclaimedMax: values.COUNTERSIGN_OKM_UNCLAIMED_MAX,
     okmAuditDestUrl: values.COUNTERSIGN_OKM_AUDIT_DEST_URL,

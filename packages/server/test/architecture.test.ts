@@ -106,7 +106,10 @@ describe('the checks find what they are for', () => {
     [`${src}/delivery/push.ts`, "import {\n  a,\n  b,\n} from '#storage/schema.ts'"],
     [`${src}/delivery/push.ts`, "import { x } from '#http/mount.ts'"],
     [`${src}/push/fcm-sender.ts`, "import { x } from '#delivery/outbound-http.ts'"],
-    [`${src}/push/fcm-sender.ts`, "import { ProviderKey } from '#custody/provider-key.ts'"],
+    [
+      `${src}/push/fcm-sender.ts`,
+      "import { signProviderJwt } from '#custody/provider-signature.ts'",
+    ],
     [`${src}/push/fcm-sender.ts`, "import { sign } from 'node:crypto'"],
     [`${src}/printing/sheet.ts`, "import { x } from '#http/mount.ts'"],
     [`${src}/printing/sheet.ts`, "import { x } from '#custody/secrets.ts'"],

@@ -97,17 +97,8 @@ export class OutboundHttp implements HttpExchange {
     return first === 'stale' ? this.#exchange(target, call, signal, true) : first
   }
 
-  #exchange(
-    target: OutboundTarget,
-    call: Call,
-    signal: AbortSignal,
-    isFresh: true,
-  ): Promise<Answer>
-  #exchange(
-    target: OutboundTarget,
-    call: Call,
-    signal: AbortSignal,
-  ): Promise<Answer | 'stale'>
+  #exchange(target: OutboundTarget, call: Call, signal: AbortSignal, isFresh: true): Promise<Answer>
+  #exchange(target: OutboundTarget, call: Call, signal: AbortSignal): Promise<Answer | 'stale'>
   #exchange(
     target: OutboundTarget,
     { headers, body, readsBody }: Call,

@@ -1,5 +1,6 @@
+import { createPrivateKey } from 'node:crypto'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { clientIdentity, ProviderKey } from '#custody/provider-key.ts'
+import { clientIdentity, signProviderJwt } from '#custody/provider-signature.ts'
 import type { PushNote } from '#domain/push/push-note.ts'
 import type { ApnsAccess } from '#domain/push/push-sender.ts'
 import type { OutboundAllow } from '#domain/tenants/outbound-rule.ts'
@@ -52,7 +53,7 @@ afterEach(async () => {
 })
 
 function access(changes: Partial<ApnsAccess> = {}): ApnsAccess {
-  const key = ProviderKey.read(issued.pem, 'ES256')
+  const key = createPrivateKey(issued.pem)
   return {
     id: 'one',
     bundleId: 'com.acme.bank',
@@ -60,7 +61,7 @@ function access(changes: Partial<ApnsAccess> = {}): ApnsAccess {
     providerToken: (atMs) => {
       tokensMade += 1
       const claims = { iss: 'TEAM123456', iat: Math.floor(atMs / 1000) }
-      return key?.signJwt({ kid: 'KEY1234567' }, claims) ?? ''
+      return signProviderJwt({ algorithm: 'ES256', key }, { kid: 'KEY1234567' }, claims)
     },
     ...changes,
   }
@@ -126,7 +127,10 @@ describe('what Apple gets', () => {
 
   test('comes with the certificate of the app where there is no key, over a connection of its own', async () => {
     const { providerToken: _, ...bare } = access({ id: 'two' })
-    const identity = clientIdentity(providerTls.clientCertificate, providerTls.clientKey)
+    const identity = clientIdentity(
+      providerTls.clientCertificate,
+      createPrivateKey(providerTls.clientKey),
+    )
     if (identity === undefined) throw new Error('There is no identity.')
     await send()
     // The authority that the process trusts must hold for connections with a certificate as well.

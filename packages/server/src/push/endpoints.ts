@@ -1,4 +1,4 @@
-/** Where the providers are called: origins, and whole URLs of what gives access tokens. */
+/** Where the providers are called: URLs without a slash at the end; of what gives access tokens the whole. */
 export interface PushEndpoints {
   readonly fcm: string
   readonly 'fcm-token': string
@@ -7,6 +7,15 @@ export interface PushEndpoints {
   readonly hms: string
   readonly 'hms-token': string
 }
+
+export const pushEndpointNames = [
+  'fcm',
+  'fcm-token',
+  'apns',
+  'apns-development',
+  'hms',
+  'hms-token',
+] as const satisfies readonly (keyof PushEndpoints)[]
 
 export const pushEndpoints: PushEndpoints = {
   fcm: 'https://fcm.googleapis.com',

@@ -1,6 +1,7 @@
+import { createPrivateKey } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { ProviderKey } from '#custody/provider-key.ts'
+import { signProviderJwt } from '#custody/provider-signature.ts'
 import type { PushNote } from '#domain/push/push-note.ts'
 import type { FcmAccess } from '#domain/push/push-sender.ts'
 import { issueServiceAccount, openJwt } from '#test/support/push-providers.ts'
@@ -75,7 +76,8 @@ const access: FcmAccess = {
   assertion: (atMs) => {
     const iat = Math.floor(atMs / 1000)
     const claims = { iss: 'push@acme-bank', aud: 'google', iat, exp: iat + 3600 }
-    return ProviderKey.read(account.pem, 'RS256')?.signJwt({ kid: 'k1' }, claims) ?? ''
+    const key = createPrivateKey(account.pem)
+    return signProviderJwt({ algorithm: 'RS256', key }, { kid: 'k1' }, claims)
   },
 }
 

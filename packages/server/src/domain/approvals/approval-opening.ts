@@ -4,6 +4,7 @@ import type { Caller } from '../callers/caller.ts'
 import { type Device, devicesPerUserMax } from '../devices/device.ts'
 import type { DeviceWakeups } from '../devices/device-wakeups.ts'
 import { DomainError } from '../errors.ts'
+import { announce } from '../push/push-announcement.ts'
 import type { Storage, Stores } from '../storage.ts'
 import { type Approval, approvalTarget, isAddressed } from './approval.ts'
 import { approvalEvent } from './approval-event.ts'
@@ -76,6 +77,7 @@ export async function openIn(
     },
   })
   await stores.events.append(tenantId, approvalEvent('approval.created', approval))
+  await announce(stores, approval, devices)
   return devices
 }
 

@@ -49,6 +49,14 @@ const find = statement((db, p: Key) =>
   db.selectFrom('app').selectAll().where('tenant_id', '=', p.tenantId).where('name', '=', p.name),
 )
 
+const findPushFacts = statement((db, p: Key) =>
+  db
+    .selectFrom('app')
+    .select(['categories', 'services', 'unusable_services'])
+    .where('tenant_id', '=', p.tenantId)
+    .where('name', '=', p.name),
+)
+
 const list = statement((db, p: { tenantId: string; offset: number; limit: number }) =>
   db
     .selectFrom('app')
@@ -101,6 +109,21 @@ export class AppStore {
   async find(tenantId: string, name: string): Promise<StoredApp | undefined> {
     const row = await this.#queries.first(find, { tenantId, name })
     return row && asStoredApp(row)
+  }
+
+  /** For whom there is something to push, without the credentials. */
+  async findPushFacts(
+    tenantId: string,
+    name: string,
+  ): Promise<Pick<App, 'categories' | 'services' | 'unusable'> | undefined> {
+    const row = await this.#queries.first(findPushFacts, { tenantId, name })
+    return (
+      row && {
+        categories: JSON.parse(row.categories) as PushCategory[],
+        services: JSON.parse(row.services) as PushService[],
+        unusable: JSON.parse(row.unusable_services) as PushService[],
+      }
+    )
   }
 
   /** By name. */

@@ -3,6 +3,7 @@ import type { AppRules, AppVerdict } from '../apps/app-rules.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { FailureLimiter } from '../callers/failure-limiter.ts'
 import type { Clock } from '../clock.ts'
+import { requireUsable } from '../push/push-token.ts'
 import type { Storage, Stores } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
@@ -85,6 +86,7 @@ export class DeviceEnrolmentService {
     origin: DeviceOrigin,
     via: EnrolledVia,
   ): Promise<EnrolledDevice> {
+    if (request.pushToken !== undefined) requireUsable(request.pushToken)
     const found = await this.#desk.findFor(origin.address, request.code)
     const expected = {
       aud: this.#issuer(),
@@ -210,7 +212,9 @@ export class DeviceEnrolmentService {
         throw new DeviceRefusal('device_key_known')
       }
       const pushToken = request.pushToken ?? null
-      if (pushToken !== null) await stores.devices.dropPushToken(tenantId, deviceId, pushToken)
+      if (pushToken !== null) {
+        await stores.devices.pushTokens.dropElsewhere({ tenantId, deviceId, pushToken })
+      }
       await stores.devices.insert({
         tenantId,
         id: deviceId,

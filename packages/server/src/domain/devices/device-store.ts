@@ -5,6 +5,7 @@ import { AuthenticationStore } from './authentication-store.ts'
 import type { AppFacts, Device, DeviceFacts, EnrolledVia, LockState } from './device.ts'
 import { asDevice } from './device-row-store.ts'
 import { EnrolledDeviceStore } from './enrolled-device-store.ts'
+import { PushTokenStore } from './push-token-store.ts'
 
 export interface NewDevice extends DeviceFacts {
   readonly tenantId: string
@@ -150,15 +151,6 @@ const remove = statement((db, p: Key & { nowMs: number }) =>
     .where('status', '=', 'ACTIVE'),
 )
 
-const dropPushToken = statement((db, p: Key & { pushToken: string }) =>
-  db
-    .updateTable('device')
-    .set({ push_token: null })
-    .where('tenant_id', '=', p.tenantId)
-    .where('push_token', '=', p.pushToken)
-    .where('id', '<>', p.id),
-)
-
 const recordLogin = statement(
   (
     db,
@@ -212,12 +204,14 @@ const recordFailure = statement((db, p: Key & { nowMs: number }) =>
 export class DeviceStore {
   readonly enrolled: EnrolledDeviceStore
   readonly authentications: AuthenticationStore
+  readonly pushTokens: PushTokenStore
   readonly #queries: Queries
 
   constructor(queries: Queries) {
     this.#queries = queries
     this.enrolled = new EnrolledDeviceStore(queries)
     this.authentications = new AuthenticationStore(queries)
+    this.pushTokens = new PushTokenStore(queries)
   }
 
   /** Its key must have been taken in `enrolledKeys` before, its push token from whoever had it. */
@@ -288,12 +282,7 @@ export class DeviceStore {
     return (await this.#queries.run(remove, { tenantId, id, nowMs })) === 1
   }
 
-  /** Takes a push token from whichever other device of the tenant has it. */
-  async dropPushToken(tenantId: string, id: string, pushToken: string): Promise<void> {
-    await this.#queries.run(dropPushToken, { tenantId, id, pushToken })
-  }
-
-  /** `dropPushToken` first when a push token comes. */
+  /** `pushTokens.dropElsewhere` first when a push token comes. */
   async update(
     tenantId: string,
     id: string,

@@ -1,3 +1,4 @@
+import { pushProviderOf } from '../push/push-token.ts'
 import { type Factor, factorsOf, type LinkedDevice } from './device.ts'
 
 const nativeFactors = { pin: 'PIN', bio: 'BIOMETRIC' } as const satisfies Record<Factor, string>
@@ -31,20 +32,14 @@ export function deviceView(device: LinkedDevice, isConnected: boolean) {
     osVersion: device.osVersion,
     model: device.model,
     risks: app.risks ?? null,
-    pushProvider: pushProviderOf(device),
+    // The token itself is never shown.
+    pushProvider: device.pushToken === null ? null : pushProviderOf(device.pushToken),
     connected: isConnected,
     createdAt: instant(device.createdAtMs),
     lastSeenAt: instantOrNull(device.lastSeenAtMs),
     lastSuccessAt: instantOrNull(device.lastSuccessAtMs),
     lastFailureAt: instantOrNull(device.lastFailureAtMs),
   }
-}
-
-type PushProvider = 'APN' | 'FCM' | 'FCMF' | 'HPK'
-
-/** The token itself is never shown. */
-function pushProviderOf({ pushToken }: LinkedDevice): PushProvider | null {
-  return pushToken === null ? null : (pushToken.split(':')[0] as PushProvider)
 }
 
 function instant(atMs: number): string {

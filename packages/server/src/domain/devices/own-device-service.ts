@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts'
+import { requireUsable } from '../push/push-token.ts'
 import type { Storage, Stores } from '../storage.ts'
 import { type DeviceLink, deviceTarget, type LinkedDevice } from './device.ts'
 import { type DeviceEnding, getDevice } from './device-ending.ts'
@@ -40,13 +41,18 @@ export class OwnDeviceService {
     return { ...device, links: device.links.filter((link) => link.userId === userId) }
   }
 
-  /** Only the members given change; a push token that another device of the tenant holds moves here. */
+  /**
+   * Only the members given change; a push token that another device of the tenant holds moves here.
+   *
+   * @throws DomainError `invalid_request` for a subscription of a browser that cannot be sent to.
+   */
   async update(session: DeviceSession, change: DeviceChange): Promise<LinkedDevice> {
     const { tenantId, deviceId, caller } = session
+    const { pushToken } = change
+    if (typeof pushToken === 'string') requireUsable(pushToken)
     await this.#storage.transaction(async (stores) => {
-      const { pushToken } = change
       if (typeof pushToken === 'string') {
-        await stores.devices.dropPushToken(tenantId, deviceId, pushToken)
+        await stores.devices.pushTokens.dropElsewhere({ tenantId, deviceId, pushToken })
       }
       const nowMs = this.#clock()
       if (!(await stores.devices.update(tenantId, deviceId, { ...change, nowMs }))) throw gone()
