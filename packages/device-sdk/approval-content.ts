@@ -21,6 +21,8 @@ export interface ApprovalContent {
   readonly bytes: Uint8Array
   /** SHA-256, base64url. */
   readonly sha256: string
+  /** BCP 47, of a text that the server rendered for this device; the server's word, not signed. */
+  readonly locale: string | undefined
   readonly shown: Shown
 }
 
@@ -42,7 +44,8 @@ export async function readContent(answer: Answer, approvalId: string): Promise<A
   if (told !== hash) throw wrong('has another hash than the server says')
   const shown =
     mediaType === 'application/json' ? shownOfJson(bytes, approvalId) : shownOfText(bytes)
-  return { mediaType, bytes, sha256: hash, shown }
+  const locale = answer.optionalText('locale', /^[A-Za-z0-9-]{1,64}$/)
+  return { mediaType, bytes, sha256: hash, locale, shown }
 }
 
 function shownOfJson(bytes: Uint8Array, approvalId: string): Shown {

@@ -14,6 +14,8 @@ const app = {
   architecture: 'any',
   versionStr: '0.1.0',
 }
+/** As many as a device tells. */
+const localesMax = 10
 const name = new URLSearchParams(location.search).get('device') ?? 'first'
 const storage = await IndexedDbStorage.open(`countersign-phone-${name}`)
 const options = { storage, app, fetch: byOwnServer }
@@ -58,7 +60,8 @@ agreement.addEventListener('submit', (event) => {
     pinField.value = ''
     say('Enrolling …')
     try {
-      const device = await Device.enrol({ ...options, payload, pin })
+      const locales = navigator.languages.slice(0, localesMax)
+      const device = await Device.enrol({ ...options, payload, pin, locales })
       await device.login({ factor: { type: 'pin', pin } })
       say('Asking for a certificate …')
       await device.certificates.ensure('AST_DEVICE')

@@ -103,5 +103,13 @@ describe('what everybody may read', () => {
     expect(performance.now() - before).toBeLessThan(1_000)
     expect(found.items).toHaveLength(100)
     expect(found.totalCount).toBe(2 * 714)
+    // A long list counts as ten reads more.
+    for (let n = 0; n < 2_985; n++) {
+      await expect(
+        parts.templateCatalogue.get(reader('192.0.2.9'), 'acme', 'none', anyLanguage),
+      ).rejects.toThrow(refusal('template_not_found'))
+    }
+    const refused = parts.templateCatalogue.list(reader('192.0.2.9'), 'acme', request)
+    await expect(refused).rejects.toThrow(refusal('too_many_requests'))
   })
 })

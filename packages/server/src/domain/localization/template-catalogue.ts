@@ -21,7 +21,7 @@ export interface TemplateQuery {
 
 /** Texts that are looked at between two turns of other requests. */
 const scannedAtOnce = 2_000
-/** Anybody may read, so one address reads at most this often. */
+/** Anybody may read, so one address reads at most this often; each turn of a long list counts as a read. */
 const readsPerMinute = 3_000
 /** Behind every key. */
 const endOfKeys = '~'
@@ -61,7 +61,8 @@ export class TemplateCatalogue {
     const first = (page - 1) * pageSize
     const shown: TextName[] = []
     let totalCount = 0
-    for await (const { key, locales } of this.#entries(tenantId, glob)) {
+    const isGoingOn = () => this.#limiter.count(caller.address ?? '')
+    for await (const { key, locales } of this.#entries(tenantId, glob, isGoingOn)) {
       const tags = locales.includes(defaultLocale) ? locales : [...locales, defaultLocale].sort()
       for (const tag of lookUpAll(languages, tags)) {
         if (totalCount >= first && shown.length < pageSize) {
@@ -116,7 +117,11 @@ export class TemplateCatalogue {
   }
 
   /** Every template whose key fits, in order. Reads as much as the glob's beginning leaves open. */
-  async *#entries(tenantId: string, globText: string): AsyncGenerator<Entry> {
+  async *#entries(
+    tenantId: string,
+    globText: string,
+    isGoingOn: () => void,
+  ): AsyncGenerator<Entry> {
     const { prefix, isLiteral, matches } = compileGlob(globText)
     const range = {
       fromKey: prefix,
@@ -139,6 +144,7 @@ export class TemplateCatalogue {
       }
       after = names.at(-1)
       if (names.length < scannedAtOnce) break
+      isGoingOn()
     }
     if (key !== undefined) yield { key, locales }
   }

@@ -157,13 +157,13 @@ async function record(
   await journal.append(caller, tenantId, { action, target: { type: 'template', id: key }, detail })
 }
 
-/** SHA-256 by locale; `default` is no tag of a language. */
+/** SHA-256 by locale; `*` is no tag of a language, but `default` could be. */
 function hashes(
   defaultContent: string | undefined,
   locales: readonly LocaleContent[],
 ): { readonly [locale: string]: string } {
   return {
-    ...(defaultContent === undefined ? {} : { default: sha256Hex(defaultContent) }),
+    ...(defaultContent === undefined ? {} : { '*': sha256Hex(defaultContent) }),
     ...Object.fromEntries(locales.map(({ locale, content }) => [locale, sha256Hex(content)])),
   }
 }

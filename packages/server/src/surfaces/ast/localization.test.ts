@@ -159,7 +159,7 @@ describe.each(engines)('Localization on %s', (engine) => {
         actor: { type: 'SERVICE_ACCOUNT' },
         detail: {
           texts: {
-            default: 'fa5657d41edf10d755dbaf697be64f68c80c86ad8852adf69bc0ae683c508b1f',
+            '*': 'fa5657d41edf10d755dbaf697be64f68c80c86ad8852adf69bc0ae683c508b1f',
             de: expect.stringMatching(/^[0-9a-f]{64}$/),
           },
         },

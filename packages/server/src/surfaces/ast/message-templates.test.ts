@@ -230,6 +230,24 @@ describe.each(engines)('messages from templates on %s', (engine) => {
     expect((await approval(id)).status).toBe('APPROVED')
   })
 
+  test('a template that goes at the very moment of two retrievals: shown and open, or cancelled and not shown', async () => {
+    for (let n = 0; n < 8; n++) {
+      const key = await template()
+      const id = await startedId(key)
+      const [one, , other] = await Promise.all([
+        viennese.retrieve(id),
+        ast.call(`DELETE /templates/${key}`),
+        londoner.retrieve(id),
+      ])
+      const isShown = [one, other].some(({ body }) => body.content !== undefined)
+      expect((await approval(id)).status).toBe(isShown ? 'RETRIEVED' : 'CANCELLED')
+      for (const { status, body } of [one, other]) {
+        if (status === 200 && isShown) expect(body.content).toBeDefined()
+        else expect(isShown ? status : body.status).toBe(isShown ? 404 : 'CANCELLED')
+      }
+    }
+  })
+
   test('a display message is rendered for each device too', async () => {
     const key = await template()
     const send = async () =>
