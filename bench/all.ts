@@ -26,6 +26,7 @@ const programs = [
   'streams',
   'certificates',
   'filter',
+  'properties',
   'approvals',
   'start',
 ]

@@ -12,6 +12,8 @@ export interface ColumnTypes {
   readonly tableOptions: string
   /** The same for tables with rows of about 1,000 bytes or more: SQLite would put each of them on a page of its own. */
   readonly largeRowOptions: string
+  /** What follows the columns of an index that is to answer without the row, where the engine can keep more in it. */
+  readonly including: (columns: string) => string
 }
 
 export const columnTypes: Record<Engine, ColumnTypes> = {
@@ -21,6 +23,7 @@ export const columnTypes: Record<Engine, ColumnTypes> = {
     bytes: 'blob',
     tableOptions: ' strict, without rowid',
     largeRowOptions: ' strict',
+    including: () => '',
   },
   postgres: {
     text: 'text collate "C"',
@@ -28,5 +31,6 @@ export const columnTypes: Record<Engine, ColumnTypes> = {
     bytes: 'bytea',
     tableOptions: '',
     largeRowOptions: '',
+    including: (columns) => ` include (${columns})`,
   },
 }

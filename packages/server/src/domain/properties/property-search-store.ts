@@ -73,8 +73,8 @@ export class PropertySearchStore {
       ...(condition === undefined ? [] : [compileCondition(condition, fields)]),
     ]
     const pace = new SearchPace(firstWindow[effortOf(condition)])
-    const endsAtMs = performance.now() + searchMsMax
     const names = namesOf(condition)
+    const endsAtMs = performance.now() + searchMsMax
     const found: string[] = []
     let afterName: string | undefined
     for (;;) {
@@ -92,7 +92,7 @@ export class PropertySearchStore {
     return { items: await this.#load(owner.tenantId, page), totalCount: found.length }
   }
 
-  /** The last name of a full window; undefined where fewer are left. */
+  /** The last name of a full window; undefined where fewer are left. Read off the index alone. */
   async #lastName(
     { tenantId, userId, deviceId }: PropertyOwner,
     { from, before, afterName }: Window,
@@ -117,6 +117,7 @@ export class PropertySearchStore {
     return row?.name
   }
 
+  /** Rows are looked up only where the name fits: the index has it. */
   async #ids(conditions: readonly Fragment[]): Promise<string[]> {
     const rows = await this.#queries.all(
       fragmentStatement<{ id: string }>(
