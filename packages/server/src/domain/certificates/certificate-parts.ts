@@ -4,6 +4,7 @@ import type { Vault } from '#custody/vault.ts'
 import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
 import type { IdSource } from '../ulid.ts'
+import { ActiveSigner } from './active-signer.ts'
 import { CertificateListService } from './certificate-list-service.ts'
 import { CertificateService } from './certificate-service.ts'
 import { CustomerKeys } from './customer-keys.ts'
@@ -32,6 +33,7 @@ export interface CertificateParts {
   readonly signatureCertificates: SignatureCertificates
   readonly customerKeys: CustomerKeys
   readonly sdkConfigs: SdkConfigService
+  readonly activeSigner: ActiveSigner
 }
 
 /** Builds the certificate authority by plain constructors. */
@@ -51,6 +53,7 @@ export function composeCertificates(dependencies: {
   const roots = new RootService(base)
   const issuance = new Issuance({ ...base, roots })
   const issuers = new PublicIssuers({ ...base, roots })
+  const activeSigner = new ActiveSigner({ ...base, roots })
   return {
     custody,
     verifier,
@@ -64,6 +67,7 @@ export function composeCertificates(dependencies: {
     ocsp: new OcspService({ ...base, issuers }),
     signatureCertificates: new SignatureCertificates({ ...base, roots }),
     customerKeys: new CustomerKeys(base),
-    sdkConfigs: new SdkConfigService({ ...base, roots }),
+    sdkConfigs: new SdkConfigService({ ...base, activeSigner }),
+    activeSigner,
   }
 }

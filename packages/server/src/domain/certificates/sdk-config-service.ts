@@ -1,17 +1,11 @@
 import { X509Certificate } from 'node:crypto'
-import {
-  decodeBase64url,
-  encodeBase64,
-  encodeBase64url,
-} from '@countersign/protocol/encoding/base64.ts'
-import { rawSignature } from '@countersign/protocol/message/es256.ts'
-import type { KeyCustody } from '#custody/key-custody.ts'
+import { decodeBase64url, encodeBase64 } from '@countersign/protocol/encoding/base64.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import type { Storage } from '../storage.ts'
+import type { ActiveSigner } from './active-signer.ts'
 import { requirePkiAdmin } from './pki-rights.ts'
-import type { RootService } from './root-service.ts'
 
 /** What an app is told to trust and to call. */
 export interface SdkConfigDraft {
@@ -25,21 +19,18 @@ export interface SdkConfigDraft {
 /** Signs with which servers and addresses an app starts. */
 export class SdkConfigService {
   readonly #storage: Storage
-  readonly #custody: KeyCustody
-  readonly #roots: RootService
+  readonly #signer: ActiveSigner
   readonly #clock: Clock
   readonly #publicUrl: () => string
 
   constructor(dependencies: {
     storage: Storage
-    custody: KeyCustody
-    roots: RootService
+    activeSigner: ActiveSigner
     clock: Clock
     publicUrl: () => string
   }) {
     this.#storage = dependencies.storage
-    this.#custody = dependencies.custody
-    this.#roots = dependencies.roots
+    this.#signer = dependencies.activeSigner
     this.#clock = dependencies.clock
     this.#publicUrl = dependencies.publicUrl
   }
@@ -55,16 +46,6 @@ export class SdkConfigService {
     const { read } = this.#storage
     await read.tenants.requireFor(caller, tenantId)
     const tlsBundle = draft.tlsBundle.map(toCertificate)
-    const signer = await read.pki.issuers.findActive(tenantId)
-    if (signer === undefined) throw new DomainError('signer_not_found', 'No such signer.')
-    const { certificate, kid } = signer
-    if (certificate === undefined || kid === undefined) {
-      throw new DomainError('state_conflict', 'The signer has no certificate.')
-    }
-    const key = await read.signingKeys.find(tenantId, kid)
-    // Revoked a moment ago.
-    if (key === undefined) throw new DomainError('signer_not_found', 'No such signer.')
-    const x5c = [certificate, await this.#roots.anchor(tenantId)].map(encodeBase64)
     const claims = {
       iss: this.#publicUrl(),
       iat: Math.floor(this.#clock() / 1000),
@@ -73,21 +54,21 @@ export class SdkConfigService {
       tlsBundle,
       services: draft.services ?? [],
     }
-    const signingInput = `${encode({ alg: 'ES256', typ: 'JWT', kid, x5c })}.${encode(claims)}`
-    const signature = await this.#custody.sign(tenantId, key, Buffer.from(signingInput))
+    const document = Buffer.from(JSON.stringify(claims))
+    const { header, payload, signature, signerId } = await this.#signer.sign(
+      tenantId,
+      'JWT',
+      document,
+    )
     await this.#storage.transaction(({ journal }) =>
       journal.append(caller, tenantId, {
         action: 'sdk-config.signed',
-        target: { type: 'signer', id: signer.id },
+        target: { type: 'signer', id: signerId },
         detail: { astUrl: claims.astUrl, certificates: tlsBundle.length },
       }),
     )
-    return `${signingInput}.${encodeBase64url(rawSignature(signature))}`
+    return `${header}.${payload}.${signature}`
   }
-}
-
-function encode(part: object): string {
-  return encodeBase64url(Buffer.from(JSON.stringify(part)))
 }
 
 /** One certificate as apps get it: Base64 in one line. */
