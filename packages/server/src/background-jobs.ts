@@ -28,6 +28,7 @@ export function backgroundJobs(composed: ComposedCore): readonly Job[] {
       run: () => core.approvalEnding.expireDue(),
     },
     { name: 'approval-erasure', everyMs: minuteMs, run: () => core.approvalEnding.eraseDue() },
+    { name: 'nonce-expiry', everyMs: minuteMs, run: () => core.nonceExpiry.removeExpired() },
     { name: 'device-expiry', everyMs: minuteMs, run: () => core.deviceExpiry.removeExpired() },
     { name: 'access-token-keys', everyMs: minuteMs, run: () => accessTokens.maintainKeys(holder) },
     {

@@ -48,6 +48,7 @@ import { JournalService } from '#domain/journal/journal-service.ts'
 import { Retention } from '#domain/journal/retention.ts'
 import { Sealer } from '#domain/journal/sealer.ts'
 import { composeLocalization } from '#domain/localization/compose-localization.ts'
+import { composeNonces } from '#domain/nonces/compose-nonces.ts'
 import type { ListObserver } from '#domain/otp-lists/list-changes.ts'
 import { OtpListExpiry } from '#domain/otp-lists/list-expiry.ts'
 import { OtpListMethodService } from '#domain/otp-lists/otp-list-method-service.ts'
@@ -234,6 +235,15 @@ export function composeCore(parts: CoreParts): ComposedCore {
     templateTexts: localization.templateTexts,
     publicUrl,
   })
+  const nonces = composeNonces({
+    ...base,
+    settings,
+    userSchemes,
+    outbound,
+    wakeups,
+    pki,
+    tms: approvals.tms,
+  })
   wakeups.relayTo((line) => database.notify(line))
   const eventFeed = new EventFeed({
     ...base,
@@ -310,6 +320,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     ...devices,
     ...approvals,
     ...localization,
+    ...nonces,
     eventFeed,
     ...composeProperties({ ...base, userSchemes, ending: devices.deviceEnding }),
     ...keyless,
@@ -337,7 +348,11 @@ export function composeCore(parts: CoreParts): ComposedCore {
     refusals,
     usage,
     outbound,
-    deliveryKinds: [new WebhookKind({ ...base, settings, outbound }), ...cabinets.deliveryKinds],
+    deliveryKinds: [
+      new WebhookKind({ ...base, settings, outbound }),
+      nonces.nonceCallbacks,
+      ...cabinets.deliveryKinds,
+    ],
     cabinets,
     wakeups,
     listenToOthers: () =>

@@ -27,6 +27,7 @@ import type { IdempotencyService } from './idempotency/idempotency-service.ts'
 import type { CheckpointService } from './journal/checkpoint-service.ts'
 import type { JournalService } from './journal/journal-service.ts'
 import type { LocalizationParts } from './localization/compose-localization.ts'
+import type { NonceParts } from './nonces/compose-nonces.ts'
 import type { OtpListMethodService } from './otp-lists/otp-list-method-service.ts'
 import type { OtpListService } from './otp-lists/otp-list-service.ts'
 import type { AssignmentService } from './otp-tokens/assignment-service.ts'
@@ -57,7 +58,8 @@ export interface Core
     ApprovalParts,
     KeylessParts,
     LocalizationParts,
-    PropertyParts {
+    PropertyParts,
+    NonceParts {
   readonly clock: () => number
   readonly tenants: TenantService
   readonly settings: SettingsService

@@ -33,6 +33,7 @@ import { JournalReaderStore } from './journal/journal-reader-store.ts'
 import { JournalStore } from './journal/journal-store.ts'
 import { LeaseStore } from './lease-store.ts'
 import { TemplateStore } from './localization/template-store.ts'
+import { NonceStores } from './nonces/nonces-store.ts'
 import { ListChanges, type ListObserver } from './otp-lists/list-changes.ts'
 import { OtpListMethodStore } from './otp-lists/otp-list-method-store.ts'
 import { OtpListQueryStore } from './otp-lists/otp-list-query-store.ts'
@@ -197,6 +198,10 @@ export class Stores {
 
   get templates(): TemplateStore {
     return this.#once(TemplateStore)
+  }
+
+  get nonces(): NonceStores {
+    return this.#once(NonceStores)
   }
 
   get leases(): LeaseStore {

@@ -1,6 +1,7 @@
 import type { Clock, Randomness } from './clock.ts'
 
-const alphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+/** Crockford's base 32: five bits a character. */
+export const crockfordAlphabet = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 const randomLength = 16
 /** Drawn at once, for this many ids of different milliseconds: the system's call costs more than the bytes. */
 const drawnAtOnce = 64
@@ -37,7 +38,7 @@ export function createIdSource(clock: Clock, randomness: Randomness): IdSource {
       countUp(digits)
     }
     let id = timePart
-    for (let index = 0; index < randomLength; index++) id += alphabet[digits[index] ?? 0]
+    for (let index = 0; index < randomLength; index++) id += crockfordAlphabet[digits[index] ?? 0]
     return id
   }
 }
@@ -54,7 +55,7 @@ function encodeTime(timeMs: number): string {
   let text = ''
   let rest = timeMs
   for (let index = 0; index < 10; index++) {
-    text = alphabet[rest % 32] + text
+    text = crockfordAlphabet[rest % 32] + text
     rest = Math.floor(rest / 32)
   }
   return text
@@ -68,14 +69,15 @@ export function firstUlidAt(timeMs: number): string {
 /** The moment that a ULID names. */
 export function ulidTimeMs(ulid: string): number {
   let timeMs = 0
-  for (const character of ulid.slice(0, 10)) timeMs = timeMs * 32 + alphabet.indexOf(character)
+  for (const character of ulid.slice(0, 10))
+    timeMs = timeMs * 32 + crockfordAlphabet.indexOf(character)
   return timeMs
 }
 
 /** The same 128 bits as 32 lower-case hex digits. */
 export function ulidToHex(ulid: string): string {
   let value = 0n
-  for (const character of ulid) value = value * 32n + BigInt(alphabet.indexOf(character))
+  for (const character of ulid) value = value * 32n + BigInt(crockfordAlphabet.indexOf(character))
   return value.toString(16).padStart(32, '0')
 }
 
@@ -85,7 +87,7 @@ export function hexToUlid(hex: string): string | undefined {
   let value = BigInt(`0x${hex}`)
   let ulid = ''
   for (let index = 0; index < 26; index++) {
-    ulid = alphabet[Number(value % 32n)] + ulid
+    ulid = crockfordAlphabet[Number(value % 32n)] + ulid
     value /= 32n
   }
   return ulid

@@ -6,6 +6,7 @@ import type { CertificateTables } from './schema/certificates.ts'
 import type { DeliveryTables } from './schema/delivery.ts'
 import type { DeviceTables } from './schema/devices.ts'
 import type { LocalizationTables } from './schema/localization.ts'
+import type { NonceTables } from './schema/nonces.ts'
 import type { OtpListTables } from './schema/otp-lists.ts'
 import type { PropertyTables } from './schema/properties.ts'
 
@@ -24,6 +25,7 @@ export interface Schema
     AppTables,
     PropertyTables,
     AppVersionTables,
+    NonceTables,
     CabinetTables {
   platform_value: PlatformValueTable
   lease: LeaseTable

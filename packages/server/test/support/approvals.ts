@@ -4,6 +4,7 @@ import type { ApprovalDraft } from '#domain/approvals/approval-draft.ts'
 import type { Caller } from '#domain/callers/caller.ts'
 import type { Core } from '#domain/core.ts'
 import type { Storage } from '#domain/storage.ts'
+import type { OutboundAllow } from '#domain/tenants/outbound-rule.ts'
 import { openDatabase } from '#storage/database.ts'
 import type { Database, StorageObserver } from '#storage/queries.ts'
 import { type ComposedCore, composeCore } from '../../src/compose-core.ts'
@@ -41,6 +42,7 @@ export async function createApprovalBench(
     /** A database that others will look at; it stays. */
     readonly url?: string
     readonly observer?: StorageObserver
+    readonly outboundAllow?: OutboundAllow
   } = {},
 ): Promise<ApprovalBench> {
   const clock = options.clock ?? createTestClock()
@@ -59,7 +61,7 @@ export async function createApprovalBench(
     clock,
     randomness: systemRandomness,
     publicUrl: () => testPublicUrl,
-    outboundAllow: { hosts: [], ranges: [] },
+    outboundAllow: options.outboundAllow ?? { hosts: [], ranges: [] },
     authFailuresPerMinute: 0,
     adminToken: undefined,
     observer: {

@@ -19,6 +19,9 @@ const dataBytesMax = 16_384
 const dataDepthMax = 8
 const noteBytesMax = 4_096
 
+/** Who asks: the door decides about the proof, the id who may see it. */
+export type Asker = Pick<Caller, 'surface' | 'id' | 'tenantId' | 'settingsVersion'>
+
 /** A question to be asked; lengths are the contract's. */
 export interface ApprovalDraft {
   readonly reference?: string | undefined
@@ -51,7 +54,12 @@ export interface ApprovalDraft {
  *
  * @throws DomainError `invalid_request`.
  */
-export function requireDraft({ kind, data, auditNote, authentication }: ApprovalDraft): void {
+export function requireDraft({
+  kind,
+  data,
+  auditNote,
+  authentication,
+}: Omit<ApprovalDraft, 'user'>): void {
   if (kind === 'MESSAGE' && authentication !== undefined) {
     throw refused('/authentication', 'unsupported', 'a message is not decided')
   }
@@ -80,9 +88,9 @@ export function requireShowable(
 
 /** The approval that a draft asks for, with what the settings say where it is silent. */
 export function newApproval(
-  caller: Caller,
+  caller: Asker,
   tenantId: string,
-  draft: ApprovalDraft,
+  draft: Omit<ApprovalDraft, 'user'>,
   made: {
     readonly id: string
     readonly userId: string
@@ -129,7 +137,7 @@ export function newApproval(
 /** A message has one limit: until when it can be fetched. */
 function timeoutsOf(
   kind: ApprovalKind,
-  { timeouts = {} }: ApprovalDraft,
+  { timeouts = {} }: Omit<ApprovalDraft, 'user'>,
   { approvals }: Settings,
 ): ApprovalTimeouts {
   const { retrievalSeconds, decisionSeconds, totalSeconds = null } = timeouts

@@ -6,7 +6,13 @@ import type { Storage } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
 import { type Approval, approvalAt } from './approval.ts'
-import { type ApprovalDraft, newApproval, requireDraft, requireShowable } from './approval-draft.ts'
+import {
+  type ApprovalDraft,
+  type Asker,
+  newApproval,
+  requireDraft,
+  requireShowable,
+} from './approval-draft.ts'
 import { type ApprovalEnding, cancellation } from './approval-ending.ts'
 import type { ApprovalOpening } from './approval-opening.ts'
 import {
@@ -55,18 +61,25 @@ export class ApprovalService {
     requireApprovalWriter(caller, tenantId)
     const { read } = this.#storage
     await read.tenants.requireFor(caller, tenantId)
-    requireDraft(draft)
-    const settings = await this.#settings.settingsFor(caller, tenantId)
-    const userId = await read.userResolver.getUserId(tenantId, draft.user, '/user')
-    const approval = newApproval(caller, tenantId, draft, {
-      id: this.#nextId(),
-      userId,
-      settings,
-      nowMs: this.#clock(),
-    })
-    requireShowable(approval, draft.template?.texts)
+    const build = await this.#builderFor(caller, tenantId, draft)
+    const approval = build(await read.userResolver.getUserId(tenantId, draft.user, '/user'))
     await this.#opening.open(caller, approval, draft.auditNote)
     return approval
+  }
+
+  /**
+   * What {@link create} would store, for whoever stores it later by `openIn`: checked like that, user and devices excepted.
+   *
+   * @param asker who is to have asked; its rights were looked at.
+   * @throws DomainError `invalid_request`.
+   */
+  async build(
+    asker: Asker,
+    tenantId: string,
+    draft: Omit<ApprovalDraft, 'user'>,
+    userId: string,
+  ): Promise<Approval> {
+    return (await this.#builderFor(asker, tenantId, draft))(userId)
   }
 
   /** @throws DomainError `forbidden`, `tenant_not_found`, `approval_not_found`. */
@@ -156,6 +169,26 @@ export class ApprovalService {
       }
       afterId = open.at(-1)?.id ?? ''
       if (open.length < cancelledAtOnce) return
+    }
+  }
+
+  async #builderFor(
+    asker: Asker,
+    tenantId: string,
+    draft: Omit<ApprovalDraft, 'user'>,
+  ): Promise<(userId: string) => Approval> {
+    requireDraft(draft)
+    const settings = await this.#settings.settingsFor(asker, tenantId)
+    return (userId) => {
+      const id = this.#nextId()
+      const approval = newApproval(asker, tenantId, draft, {
+        id,
+        userId,
+        settings,
+        nowMs: this.#clock(),
+      })
+      requireShowable(approval, draft.template?.texts)
+      return approval
     }
   }
 

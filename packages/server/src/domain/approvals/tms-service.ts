@@ -6,7 +6,7 @@ import type { Storage } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { UserSchemeService } from '../users/user-scheme-service.ts'
 import { type Approval, type DeviceCondition, isFinal } from './approval.ts'
-import type { ApprovalDraft } from './approval-draft.ts'
+import type { ApprovalDraft, Asker } from './approval-draft.ts'
 import { approvalNotFound } from './approval-rights.ts'
 import type { ApprovalService } from './approval-service.ts'
 import {
@@ -57,17 +57,33 @@ export class TmsService {
    *   `no_matching_device`.
    */
   async start(caller: Caller, tenantId: string, draft: TmsDraft): Promise<Tms> {
-    const { retrievalSeconds, decisionSeconds, isExplicit, maxAgeSeconds } = draft
-    requireNativeLimits(draft, {
-      '/retrievalTimeout': retrievalSeconds,
-      '/tmsTimeout': decisionSeconds,
-    })
-    const approval = await this.#create(caller, tenantId, draft, {
-      kind: 'TRANSACTION',
-      timeouts: { retrievalSeconds, decisionSeconds, totalSeconds: null },
-      authentication: { explicit: isExplicit, maxAgeSeconds },
-    })
-    return this.#named(caller, approval)
+    requireTmsLimits(draft)
+    return this.#named(caller, await this.#create(caller, tenantId, draft, askedBy(draft)))
+  }
+
+  /**
+   * The transaction that {@link start} would start, for whoever stores it later by `openIn`: for one client, which is not
+   * pushed to, because it has asked itself.
+   *
+   * @param asker who is to have started it; its rights were looked at.
+   * @throws DomainError `invalid_request`, as {@link start}.
+   */
+  async build(
+    asker: Asker,
+    tenantId: string,
+    draft: Omit<TmsDraft, 'userName' | 'devices' | 'push'>,
+    { userId, deviceId }: { readonly userId: string; readonly deviceId: string },
+  ): Promise<Approval> {
+    const devices = { deviceIds: [deviceId] }
+    requireTmsLimits({ ...draft, userName: '', devices, push: {} })
+    const asked = {
+      ...askedBy(draft),
+      ...(await this.#shown(tenantId, draft.message)),
+      data: draft.message.data,
+      devices,
+      push: { skip: true },
+    }
+    return this.#approvals.build(asker, tenantId, asked, userId)
   }
 
   /**
@@ -139,7 +155,7 @@ export class TmsService {
     caller: Caller,
     tenantId: string,
     draft: MessageDraft | TmsDraft,
-    asked: Pick<Parameters<ApprovalService['create']>[2], 'kind' | 'timeouts' | 'authentication'>,
+    asked: Asked,
   ): Promise<Approval> {
     const { userName, message, devices, push, auditMessage } = draft
     const id = await this.#users.get(caller, tenantId, userName)
@@ -183,6 +199,29 @@ export class TmsService {
     const evidence = await this.#storage.read.approvals.evidence.find({ tenantId, approvalId: id })
     return evidence?.signatures.find(({ format }) => format === 'CMS')?.signature
   }
+}
+
+type Asked = Pick<ApprovalDraft, 'kind' | 'timeouts' | 'authentication'>
+
+function askedBy({
+  retrievalSeconds,
+  decisionSeconds,
+  isExplicit,
+  maxAgeSeconds,
+}: Pick<TmsDraft, 'retrievalSeconds' | 'decisionSeconds' | 'isExplicit' | 'maxAgeSeconds'>): Asked {
+  return {
+    kind: 'TRANSACTION',
+    timeouts: { retrievalSeconds, decisionSeconds, totalSeconds: null },
+    authentication: { explicit: isExplicit, maxAgeSeconds },
+  }
+}
+
+function requireTmsLimits(draft: TmsDraft): void {
+  const { retrievalSeconds, decisionSeconds } = draft
+  requireNativeLimits(draft, {
+    '/retrievalTimeout': retrievalSeconds,
+    '/tmsTimeout': decisionSeconds,
+  })
 }
 
 /** Whether AST has words for it, whichever surface asked. */

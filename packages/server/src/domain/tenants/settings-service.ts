@@ -93,7 +93,10 @@ export class SettingsService {
    *
    * @throws DomainError `tenant_not_found`.
    */
-  async settingsFor(caller: Caller, tenantId: string): Promise<Settings> {
+  async settingsFor(
+    caller: Pick<Caller, 'tenantId' | 'settingsVersion'>,
+    tenantId: string,
+  ): Promise<Settings> {
     const kept = this.#kept.get(tenantId)
     const isCurrent = caller.tenantId === tenantId && kept?.version === caller.settingsVersion
     return isCurrent && kept !== undefined ? kept.settings : this.settingsOf(tenantId)

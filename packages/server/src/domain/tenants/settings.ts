@@ -38,6 +38,7 @@ export interface Settings {
     readonly explicitScope: string
     readonly resultRetentionSeconds: number
     readonly defaultCallbackUrl: string | null
+    readonly nonceNeedsVerification: boolean
   }
   readonly keyless: {
     readonly pendingOperationTtlSeconds: number
@@ -71,6 +72,7 @@ export const defaultSettings: Settings = Object.freeze({
     explicitScope: 'tms',
     resultRetentionSeconds: 3600,
     defaultCallbackUrl: null,
+    nonceNeedsVerification: true,
   },
   keyless: {
     pendingOperationTtlSeconds: 86_400,

@@ -20,6 +20,8 @@ export const purgedTables: {
   device_proof: ['key_thumbprint', 'jti'],
   device_event: ['device_id', 'id'],
   enrolment_code: ['id'],
+  portal_nonce: ['nonce_hash'],
+  nonce_attempts: ['subject'],
   approval_evidence: ['approval_id'],
   approval_delivery: ['approval_id', 'device_id'],
   approval_reference: ['reference'],

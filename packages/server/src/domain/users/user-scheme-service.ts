@@ -51,7 +51,16 @@ export class UserSchemeService {
    * @throws DomainError `forbidden`, `tenant_not_found`.
    */
   async nameOf(caller: Caller, tenantId: string, userId: string): Promise<string> {
-    const schemes = await this.#schemesFor(caller, tenantId)
+    return this.#nameIn(await this.#schemesFor(caller, tenantId), tenantId, userId)
+  }
+
+  /** As {@link nameOf}, where no caller asks: what the tenant's own receivers are told. @throws DomainError `tenant_not_found`. */
+  async nameToldOf(tenantId: string, userId: string): Promise<string> {
+    const { ast } = await this.#settings.settingsOf(tenantId)
+    return this.#nameIn(ast.userSchemes, tenantId, userId)
+  }
+
+  async #nameIn(schemes: readonly string[], tenantId: string, userId: string): Promise<string> {
     if (schemes[0] === idScheme) return userId
     const user = await this.#storage.read.userViews.find(tenantId, userId, this.#clock())
     if (user === undefined) return userId

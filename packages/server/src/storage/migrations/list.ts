@@ -11,6 +11,7 @@ import { properties } from './0009-properties.ts'
 import { localization } from './0010-localization.ts'
 import { appVersions } from './0011-app-versions.ts'
 import { apps } from './0012-apps.ts'
+import { nonces } from './0014-nonces.ts'
 import { trustedIssuers } from './0015-trusted-issuers.ts'
 
 export interface Migration {
@@ -33,6 +34,7 @@ export const migrations: readonly Migration[] = [
   { version: 10, name: 'localization', statements: localization },
   { version: 11, name: 'app-versions', statements: appVersions },
   { version: 12, name: 'apps', statements: apps },
+  { version: 14, name: 'nonces', statements: nonces },
   { version: 15, name: 'trusted-issuers', statements: trustedIssuers },
 ]
 

@@ -45,7 +45,7 @@ export interface ClientsInstallation extends AsyncDisposable {
 }
 
 export async function createClientsInstallation(
-  options: { engine?: TestEngine } = {},
+  options: { engine?: TestEngine; env?: Record<string, string> } = {},
 ): Promise<ClientsInstallation> {
   const ownDatabase = options.engine === 'postgres' ? await createTestDatabase() : undefined
   const folder = mkdtempSync(join(tmpdir(), 'countersign-ast-'))
@@ -53,6 +53,7 @@ export async function createClientsInstallation(
   const api = await createPlatformApi({
     COUNTERSIGN_DATABASE_URL: databaseUrl,
     COUNTERSIGN_MASTER_KEY: Buffer.from(testMasterKeyBytes).toString('base64'),
+    ...options.env,
   })
   const { core, http } = api.app
   const checker = createContractChecker([contractOf('ast')])

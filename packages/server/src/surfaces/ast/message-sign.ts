@@ -11,13 +11,12 @@ import type { Schemas } from './contract.gen.ts'
 import type { Endpoint } from './endpoint.ts'
 import { toInstant } from './wire.ts'
 
-const retrievalSecondsDefault = 300
-const tmsSecondsDefault = 600
+export const retrievalSecondsDefault = 300
+export const tmsSecondsDefault = 600
 const displaySecondsDefault = 600
 
 /** Asks a user for a signature. */
 export const startTms: Endpoint<'startTms'> = async ({ core, caller, params, body }) => {
-  const { requireFreshnessOfAuthentication: freshness = -1 } = body
   const tms = await core.tms.start(caller, params.tenantId, {
     userName: body.userId,
     message: toMessage(body.tmsData),
@@ -26,7 +25,7 @@ export const startTms: Endpoint<'startTms'> = async ({ core, caller, params, bod
     retrievalSeconds: body.retrievalTimeout ?? retrievalSecondsDefault,
     decisionSeconds: body.tmsTimeout ?? tmsSecondsDefault,
     isExplicit: body.requireExplicitAuthentication ?? false,
-    maxAgeSeconds: freshness === -1 ? null : freshness,
+    maxAgeSeconds: maxAgeOf(body.requireFreshnessOfAuthentication),
     auditMessage: body.auditMessage as JsonValue | undefined,
   })
   return { status: 202, body: toTmsStatus(tms) }
@@ -102,8 +101,13 @@ const failureReasons = {
   DEVICE_FAILURE: 'CLIENT_FAILURE',
 } as const satisfies Record<FailureReason, Schemas['FailureReason']['reason']>
 
-function toMessage({ text, external = false, data }: Schemas['MessageData']): TmsMessage {
+export function toMessage({ text, external = false, data }: Schemas['MessageData']): TmsMessage {
   return { text, isTemplate: external, data: data as TmsMessage['data'] }
+}
+
+/** -1 is off. */
+export function maxAgeOf(freshness = -1): number | null {
+  return freshness === -1 ? null : freshness
 }
 
 function toDevices({

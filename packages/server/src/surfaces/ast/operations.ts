@@ -85,6 +85,7 @@ import {
   updateApp,
   updatePolicy,
 } from './version-apps.ts'
+import { createNonce } from './webhooks.ts'
 
 const certificateAuthority = {
   getTenantSigner,
@@ -235,6 +236,7 @@ const versionApps = {
   Core,
   Caller
 >
+const webhooks = { createNonce } satisfies BuiltOperations<Operations, 'createNonce', Core, Caller>
 
 const version = {
   listPlatforms,
@@ -278,4 +280,5 @@ export const operations = {
   ...messageSign,
   ...version,
   ...versionApps,
+  ...webhooks,
 }

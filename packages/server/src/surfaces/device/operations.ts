@@ -3,6 +3,7 @@ import * as certificates from './certificates.ts'
 import * as device from './device.ts'
 import * as enrolment from './enrolment.ts'
 import * as events from './events.ts'
+import * as nonces from './nonces.ts'
 import * as properties from './properties.ts'
 import * as token from './token.ts'
 
@@ -17,4 +18,5 @@ export const operations = {
   ...events,
   ...approvals,
   ...properties,
+  ...nonces,
 }
