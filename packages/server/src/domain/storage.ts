@@ -33,6 +33,7 @@ import { JournalReaderStore } from './journal/journal-reader-store.ts'
 import { JournalStore } from './journal/journal-store.ts'
 import { LeaseStore } from './lease-store.ts'
 import { TemplateStore } from './localization/template-store.ts'
+import { madeOnce, type OnceOf } from './made-once.ts'
 import { NonceStores } from './nonces/nonces-store.ts'
 import { ListChanges, type ListObserver } from './otp-lists/list-changes.ts'
 import { OtpListMethodStore } from './otp-lists/otp-list-method-store.ts'
@@ -74,11 +75,7 @@ import { WebhookEndpointStore } from './webhooks/webhook-endpoint-store.ts'
 
 /** Every feature's store over one connection: those of a transaction share its fate. */
 export class Stores {
-  readonly #queries: Queries
-  readonly #clock: Clock
-  readonly #nextId: IdSource
-  readonly #commitChain: CommitChain
-  readonly #made = new Map<unknown, unknown>()
+  readonly #once: OnceOf<[Queries, Clock, IdSource, CommitChain]>
 
   constructor(
     queries: Queries,
@@ -86,10 +83,7 @@ export class Stores {
     nextId: IdSource,
     commitChain: CommitChain = new CommitChain(),
   ) {
-    this.#queries = queries
-    this.#clock = clock
-    this.#nextId = nextId
-    this.#commitChain = commitChain
+    this.#once = madeOnce(queries, clock, nextId, commitChain)
   }
 
   get serviceAccounts(): ServiceAccountStore {
@@ -342,17 +336,6 @@ export class Stores {
 
   get events(): EventStore {
     return this.#once(EventStore)
-  }
-
-  /** A store is made when it is first asked for: most transactions need two or three. */
-  #once<S>(
-    Store: new (queries: Queries, clock: Clock, nextId: IdSource, commitChain: CommitChain) => S,
-  ): S {
-    const made = this.#made.get(Store) as S | undefined
-    if (made !== undefined) return made
-    const store = new Store(this.#queries, this.#clock, this.#nextId, this.#commitChain)
-    this.#made.set(Store, store)
-    return store
   }
 }
 
