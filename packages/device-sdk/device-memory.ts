@@ -1,5 +1,5 @@
+import type { AppFacts } from './app-facts.ts'
 import { DeviceError } from './device-error.ts'
-import type { AppFacts } from './enrolment.ts'
 import type { ServerLink } from './server-link.ts'
 import type { SigningKey } from './signing-key.ts'
 import type {

@@ -1,13 +1,13 @@
 import { encodeBase64url } from '@countersign/protocol/encoding/base64.ts'
 import { encodeUtf8 } from '@countersign/protocol/encoding/utf8.ts'
 import { Answer } from './answer.ts'
+import type { AppFacts } from './app-facts.ts'
 import { DeviceApprovals } from './approvals.ts'
 import { DeviceCertificates } from './certificates.ts'
 import { factorProof } from './decision-assertion.ts'
 import { DeviceError } from './device-error.ts'
 import { DeviceMemory, deviceKeyName } from './device-memory.ts'
 import {
-  type AppFacts,
   type DeviceFacts,
   type EnrolmentRequest,
   enrolDevice,

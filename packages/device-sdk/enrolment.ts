@@ -1,5 +1,6 @@
 import { decodeBase64, encodeBase64url } from '@countersign/protocol/encoding/base64.ts'
 import { Answer } from './answer.ts'
+import type { AppFacts } from './app-facts.ts'
 import { DeviceError } from './device-error.ts'
 import { deviceKeyName } from './device-memory.ts'
 import { type EnrolmentPayload, parseEnrolmentPayload } from './enrolment-payload.ts'
@@ -9,21 +10,6 @@ import type { DeviceState, DeviceStorage, EnrolledState } from './storage/device
 import { newJti, sha256, textHash } from './web-crypto.ts'
 
 export const sdkVersion = '0.1.0'
-
-/** What runs: `AppFacts` of the contract, without what the SDK knows itself. */
-export interface AppFacts {
-  readonly name: string
-  /** Such as `Android` or `Web`. */
-  readonly platform: string
-  /** Such as `arm64` or `any`. */
-  readonly architecture: string
-  /** `major.minor.build` */
-  readonly versionStr: string
-  /** Measurement of the app, lower-case hex. */
-  readonly integrity?: string
-  /** Opaque risk flags, beside the storage's own. */
-  readonly risks?: string
-}
 
 export interface DeviceFacts {
   readonly name?: string

@@ -2,7 +2,7 @@ import { decodeBase64url, encodeBase64url } from '../encoding/base64.ts'
 import { parseJson } from '../encoding/json.ts'
 import { encodeUtf8 } from '../encoding/utf8.ts'
 
-/** A P-256 public key (RFC 7518, section 6.2.1). */
+/** A P-256 public key (RFC 7518, section 6.2.1); both coordinates 32 bytes in base64url. */
 export interface EcPublicJwk {
   readonly kty: 'EC'
   readonly crv: 'P-256'

@@ -1,6 +1,6 @@
-import type { DecisionClaims } from '@countersign/protocol/message/device-jws.ts'
+import type { DecisionClaims, EcPublicJwk } from '@countersign/protocol/message/device-jws.ts'
 import { readDeviceJws } from '@countersign/protocol/message/device-jws.ts'
-import type { Device, DeviceLink, EcPublicJwk, Factor } from '../devices/device.ts'
+import type { Device, DeviceLink, Factor } from '../devices/device.ts'
 import { isSignedBy, requireCloseTime } from '../devices/signed-by-device.ts'
 
 /** What a decision must say of whom it comes from, and what it is about. */

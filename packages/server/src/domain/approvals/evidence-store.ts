@@ -1,6 +1,6 @@
+import type { EcPublicJwk } from '@countersign/protocol/message/device-jws.ts'
 import type { Queries } from '#storage/queries.ts'
 import { statement } from '#storage/statement.ts'
-import type { EcPublicJwk } from '../devices/device.ts'
 
 /** A signature of the evidence; shapes as `EvidenceSignature` of the contract, bytes in base64. */
 export interface EvidenceSignature {

@@ -1,17 +1,18 @@
-import { hash } from 'node:crypto'
+import { jwkFromSpki } from '@countersign/protocol/certificate/public-key.ts'
 import { DerError } from '@countersign/protocol/der/der-reader.ts'
 import { sameBytes } from '@countersign/protocol/der/der-writer.ts'
-import { encodeBase64, encodeBase64url } from '@countersign/protocol/encoding/base64.ts'
+import { encodeBase64 } from '@countersign/protocol/encoding/base64.ts'
+import type { EcPublicJwk } from '@countersign/protocol/message/device-jws.ts'
 import {
   isSignatureValid,
   parseSignedData,
   type SignedData,
 } from '@countersign/protocol/message/signed-data.ts'
+import { sha256 } from '#custody/digests.ts'
 import type { EcdsaVerifier } from '#custody/key-custody.ts'
 import { BoundedWork } from '../bounded-work.ts'
 import type { SignatureCertificates } from '../certificates/signature-certificates.ts'
 import type { Clock } from '../clock.ts'
-import type { EcPublicJwk } from '../devices/device.ts'
 import { DeviceRefusal } from '../devices/device-refusal.ts'
 import { clockSkewSeconds } from '../devices/signed-by-device.ts'
 import { DomainError } from '../errors.ts'
@@ -46,9 +47,6 @@ export interface CheckedSignature {
 /** As many as keep the thread pool busy; what one of them does on the event loop between two waits takes well below a millisecond. */
 const checksAtOnceMax = 4
 const checksWaitingMax = 1_000
-const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer')
-/** The last 65 bytes of a P-256 SubjectPublicKeyInfo: 04, x, y. */
-const pointBytes = 65
 
 /** Judges CMS signatures of devices: form, signature, certificate, time, content; in this order. */
 export class SignatureJudge {
@@ -99,7 +97,7 @@ export class SignatureJudge {
     return {
       signedBytes: encodeBase64(data.content),
       signature: encodeBase64(der),
-      publicKey: jwkOfSpki(data.leaf.publicKey),
+      publicKey: jwkFromSpki(data.leaf.publicKey),
       certificateId: usable.certificateId,
       certificateChain: [data.leaf.der, ...usable.chain].map(encodeBase64),
     }
@@ -162,15 +160,5 @@ function parse(der: Uint8Array): SignedData {
   } catch (error) {
     if (!(error instanceof DerError)) throw error
     throw new DeviceRefusal('signature_invalid', { detail: error.message })
-  }
-}
-
-function jwkOfSpki(spki: Uint8Array): EcPublicJwk {
-  const point = spki.subarray(spki.length - pointBytes)
-  return {
-    kty: 'EC',
-    crv: 'P-256',
-    x: encodeBase64url(point.subarray(1, 33)),
-    y: encodeBase64url(point.subarray(33)),
   }
 }

@@ -5,8 +5,8 @@ import {
   encodeBase64,
   encodeBase64url,
 } from '@countersign/protocol/encoding/base64.ts'
+import type { EcPublicJwk } from '@countersign/protocol/message/device-jws.ts'
 import { importEcPublicJwk } from '@countersign/protocol/message/es256.ts'
-import type { EcPublicJwk } from './device.ts'
 
 const uncompressed = 4
 const coordinateBytes = 32

@@ -1,7 +1,8 @@
+import type { EcPublicJwk } from '@countersign/protocol/message/device-jws.ts'
 import type { Queries } from '#storage/queries.ts'
 import type { DeviceLinkTable } from '#storage/schema/devices.ts'
 import { type Builder, dynamicStatement, nothing, statement } from '#storage/statement.ts'
-import type { DeviceLink, EcPublicJwk, Factor } from './device.ts'
+import type { DeviceLink, Factor } from './device.ts'
 
 export interface NewLink {
   readonly tenantId: string

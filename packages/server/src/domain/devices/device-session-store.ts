@@ -1,6 +1,7 @@
+import type { EcPublicJwk } from '@countersign/protocol/message/device-jws.ts'
 import type { Queries } from '#storage/queries.ts'
 import { statement } from '#storage/statement.ts'
-import type { EcPublicJwk, Factor } from './device.ts'
+import type { Factor } from './device.ts'
 import { asJwk } from './device-link-store.ts'
 
 /** An access token as it was given out; the token itself is never stored. */

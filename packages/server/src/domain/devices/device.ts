@@ -1,3 +1,4 @@
+import type { EcPublicJwk } from '@countersign/protocol/message/device-jws.ts'
 /** What proves a user on a device: a PIN (of the user) or a key that the platform releases after a biometric check. */
 export type Factor = 'pin' | 'bio'
 
@@ -11,14 +12,6 @@ export interface DeviceLock {
   readonly state: LockState
   readonly reason: string | null
   readonly changedAtMs: number | null
-}
-
-/** A P-256 public key (RFC 7518, section 6.2.1); both coordinates 32 bytes in base64url. */
-export interface EcPublicJwk {
-  readonly kty: 'EC'
-  readonly crv: 'P-256'
-  readonly x: string
-  readonly y: string
 }
 
 /** What runs on the device. Name, platform and architecture are fixed at enrolment, the rest may change at each login. */

@@ -1,22 +1,7 @@
 import type { HashAlgorithm } from '@countersign/protocol/otp/hotp.ts'
+import type { CandidateOwner, LockState } from './candidate-owner.ts'
 import type { ListCandidate } from './list-candidate.ts'
 import type { ProductWindows } from './policy.ts'
-
-/** A lock of a user or an assignment. */
-export interface LockState {
-  readonly locked: boolean
-  /** Epoch milliseconds; null while locked: until unlocked. */
-  readonly untilMs: number | null
-}
-
-/** Whose a candidate is. */
-export interface CandidateOwner {
-  readonly tenantId: string
-  readonly userId: string
-  readonly userStatus: string
-  readonly userFailureCount: number
-  readonly userLock: LockState
-}
 
 /** A token as one user holds it: everything that decides about a code. */
 export interface TokenCandidate extends ProductWindows, CandidateOwner {

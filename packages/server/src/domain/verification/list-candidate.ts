@@ -1,5 +1,5 @@
 import type { ListForm } from '../otp-lists/otp-list.ts'
-import type { CandidateOwner } from './candidate.ts'
+import type { CandidateOwner } from './candidate-owner.ts'
 
 /** A list that a user has, with what is kept of its codes. Slots count from 0 in the order of asking. */
 export interface CandidateList extends ListForm {

@@ -2,7 +2,7 @@ import type { Caller } from '#domain/callers/caller.ts'
 import type { Core } from '#domain/core.ts'
 import type { Handler } from '#http/handler.ts'
 import type { Operations } from './contract.gen.ts'
-import type { ServiceDependencies } from './service.ts'
+import type { ServiceDependencies } from './process-facts.ts'
 
 /** The core, and what the endpoints of tag `service` tell of the process. */
 export interface PlatformCore extends Core {

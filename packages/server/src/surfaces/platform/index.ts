@@ -10,7 +10,7 @@ import type { PlatformCore } from './endpoint.ts'
 import { platformFailures } from './errors.ts'
 import { operations } from './operations.ts'
 import { requirePathObjects } from './path-objects.ts'
-import type { ServiceDependencies } from './service.ts'
+import type { ServiceDependencies } from './process-facts.ts'
 
 const importBytesMax = 12 * 1_048_576
 

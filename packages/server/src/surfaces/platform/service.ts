@@ -1,24 +1,6 @@
 import { DomainError } from '#domain/errors.ts'
-import type { Docs } from '#http/docs.ts'
 import type { Endpoint } from './endpoint.ts'
 import { noStore } from './wire.ts'
-
-/** What the process tells of itself. */
-export interface ServiceStatus {
-  readonly version: string
-  /** False while starting and while draining. */
-  isServing(): boolean
-  /** One entry for each thing that the server cannot do without; true: it works. */
-  checks(): Promise<Readonly<Record<string, boolean>>>
-}
-
-export interface ServiceDependencies {
-  readonly status: ServiceStatus
-  readonly docs: Docs
-  readonly metrics: { render(): Promise<string>; readonly contentType: string }
-  /** Compares with COUNTERSIGN_METRICS_TOKEN in constant time; undefined: /metrics is open. */
-  readonly isMetricsToken: ((token: string) => boolean) | undefined
-}
 
 /** The process is alive. */
 export const getLiveness: Endpoint<'getLiveness'> = async ({ core }) => ({
