@@ -36,6 +36,8 @@ export interface DecisionContext {
 export interface Proof {
   /** Null: the key alone. */
   readonly factor: Factor | null
+  /** Of a PIN: what it was compared with. */
+  readonly pinHash?: string | undefined
   readonly signatures: readonly EvidenceSignature[]
   readonly keyStatement: string | null
   /** What must still hold in the transaction of the decision. */
@@ -93,10 +95,12 @@ export async function proveByFactor(
   const signed = await requireAssertion(assertion, context, { decision: 'accept', factor: type })
   if (!saysTheSame(signed.claims.tdHash, hashOf(transactionData)))
     throw new DeviceRefusal('content_mismatch')
-  if (type === 'pin' && !(await factors.pinHolds(identityOf(context), pin ?? ''))) {
+  const pinHash =
+    type === 'pin' ? await factors.matchPin(identityOf(context), pin ?? '') : undefined
+  if (type === 'pin' && pinHash === undefined) {
     throw new FactorFailed(`wrong PIN for ${approval.id}`)
   }
-  return proofOf(judge, signed, context, type)
+  return { ...(await proofOf(judge, signed, context, type)), pinHash }
 }
 
 /** A rejection that its device signed, which makes it provable. @throws FactorFailed; DeviceRefusal. */

@@ -252,11 +252,7 @@ export class DecisionService {
         const link = await holdStanding(stores, session, nowMs)
         if (proof === undefined) return
         if (proof.factor !== null) {
-          await passFactor(
-            stores,
-            { tenantId, deviceId: session.deviceId, userId: link.userId },
-            nowMs,
-          )
+          await passFactor(stores, { tenantId, userId: link.userId }, proof, nowMs)
         }
         await proof.recheck(stores)
         const attested =

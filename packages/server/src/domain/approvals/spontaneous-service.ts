@@ -167,11 +167,13 @@ export class SpontaneousService {
       (payloadHash === undefined || saysTheSame(payloadHash, contentHash(payload))) &&
       saysTheSame(tdHash, hashOf(transactionData))
     if (!isAbout) throw new DeviceRefusal('content_mismatch')
-    if (factor.type === 'pin' && !(await this.#factors.pinHolds(holder, factor.pin ?? ''))) {
+    const isPin = factor.type === 'pin'
+    const pinHash = isPin ? await this.#factors.matchPin(holder, factor.pin ?? '') : undefined
+    if (isPin && pinHash === undefined) {
       throw await this.#factors.refuse(caller, holder, attempt)
     }
     const proof = await proofOf(this.#judge, signed, { device, link }, factor.type)
-    return { signed, proof, userId: link.userId }
+    return { signed, proof: { ...proof, pinHash }, userId: link.userId }
   }
 
   async #record(stores: Stores, session: DeviceSession, claimed: Claimed): Promise<number> {
@@ -186,7 +188,7 @@ export class SpontaneousService {
       untilMs: nowMs + replayMemoryMs,
     })
     if (!isFirst) throw new DeviceRefusal('replayed')
-    await passFactor(stores, { tenantId, deviceId, userId }, nowMs)
+    await passFactor(stores, { tenantId, userId }, claimed.proof, nowMs)
     await stores.deviceLinks.recordSuccess(
       { tenantId, deviceId, userId },
       { epoch: link.epoch, factor: request.factor.type, nowMs },

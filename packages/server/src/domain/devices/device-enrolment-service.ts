@@ -16,7 +16,7 @@ import { holdCodeUser } from './enrolled-user.ts'
 import { EnrolmentCodeDesk } from './enrolment-code-desk.ts'
 import type { EnrolmentCode } from './enrolment-code-store.ts'
 import type { EnrolledDevice, EnrolmentRequest, LinkRequest } from './enrolment-request.ts'
-import { type FactorCheck, passFactor } from './factor-check.ts'
+import { type FactorCheck, type HeldFactor, passFactor } from './factor-check.ts'
 import { checkKeyStatement, type ProvenKeys } from './key-statement.ts'
 import { requireCloseTime } from './signed-by-device.ts'
 
@@ -165,7 +165,7 @@ export class DeviceEnrolmentService {
   /**
    * A user with a PIN brings it; one without sets a PIN, or brings a biometric key.
    *
-   * @returns the hash of a PIN to set, `held` when the user's own was brought.
+   * @returns the hash of a PIN to set, or the user's own that was brought.
    */
   async #checkFactor(
     { code, keys, caller }: CheckedCode,
@@ -176,20 +176,21 @@ export class DeviceEnrolmentService {
     const stored =
       userId === null ? undefined : await this.#storage.read.devicePins.find(tenantId, userId)
     if (userId === null || stored?.pinHash == null) {
-      if (pin !== undefined) return { newPinHash: await this.#factors.hashPin(pin), brought: false }
+      if (pin !== undefined) return { newPinHash: await this.#factors.hashPin(pin), brought: null }
       if (keys.bio === null) throw new DeviceRefusal('factor_required')
-      return { newPinHash: undefined, brought: false }
+      return { newPinHash: undefined, brought: null }
     }
     const holder = { tenantId, deviceId, userId }
     await this.#factors.requireUnlocked(holder)
     if (pin === undefined) throw new DeviceRefusal('factor_required')
-    if (!(await this.#factors.pinHolds(holder, pin))) {
+    const pinHash = await this.#factors.matchPin(holder, pin)
+    if (pinHash === undefined) {
       throw await this.#factors.refuse(caller, holder, {
         factor: 'pin',
         action: 'device.enrolled',
       })
     }
-    return { newPinHash: undefined, brought: true }
+    return { newPinHash: undefined, brought: { factor: 'pin', pinHash } }
   }
 
   async #make(
@@ -316,7 +317,9 @@ export class DeviceEnrolmentService {
     const count = await stores.deviceLinks.countOfUser(tenantId, userId)
     if (!isLinked && count >= enrolment.maxDevicesPerUser) throw new DeviceRefusal('limit_reached')
 
-    if (factor.brought) await passFactor(stores, { tenantId, deviceId, userId }, nowMs)
+    if (factor.brought !== null) {
+      await passFactor(stores, { tenantId, userId }, factor.brought, nowMs)
+    }
     const { newPinHash } = factor
     if (newPinHash !== undefined) {
       const isSet = await stores.devicePins.setFirst(tenantId, userId, newPinHash, nowMs)
@@ -372,6 +375,6 @@ export class DeviceEnrolmentService {
 interface CheckedFactor {
   /** Of a PIN to set, for a user who has none. */
   readonly newPinHash: string | undefined
-  /** The user's PIN was brought, and holds. */
-  readonly brought: boolean
+  /** The user's PIN, which was brought and holds. */
+  readonly brought: HeldFactor | null
 }

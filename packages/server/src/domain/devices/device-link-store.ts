@@ -187,7 +187,8 @@ const recordSuccess = statement(
       .where('device_id', '=', p.deviceId)
       .where('user_id', '=', p.userId)
       .where('epoch', '=', p.epoch)
-      .where('ended_at', 'is', null),
+      .where('ended_at', 'is', null)
+      .returning(['verified_at', 'verified_factor']),
 )
 
 const recordFailure = statement((db, p: LinkKey & { nowMs: number }) =>
@@ -320,15 +321,15 @@ export class DeviceLinkStore {
   /**
    * Notes a login, and with which factor if one was brought.
    *
-   * @returns false when the link has ended since it was read.
+   * @returns the verification that a login carries from now on; undefined when the link has ended since it was read.
    */
   async recordSuccess(
     key: LinkKey,
     { epoch, factor, nowMs }: { epoch: number; factor: Factor | null; nowMs: number },
-  ): Promise<boolean> {
+  ): Promise<Pick<DeviceLink, 'verified'> | undefined> {
     const { tenantId, deviceId, userId } = key
     const verifiedAtMs = factor === null ? null : nowMs
-    const changed = await this.#queries.run(recordSuccess, {
+    const row = await this.#queries.first(recordSuccess, {
       tenantId,
       deviceId,
       userId,
@@ -337,7 +338,7 @@ export class DeviceLinkStore {
       factor,
       nowMs,
     })
-    return changed === 1
+    return row && { verified: verifiedOf(row) }
   }
 
   async recordFailure(key: LinkKey, nowMs: number): Promise<void> {
@@ -364,6 +365,14 @@ export function asJwk(json: string): EcPublicJwk {
   return JSON.parse(json) as EcPublicJwk
 }
 
+function verifiedOf(row: {
+  readonly verified_at: number | null
+  readonly verified_factor: string | null
+}): DeviceLink['verified'] {
+  const { verified_at: atMs, verified_factor: factor } = row
+  return atMs === null || factor === null ? null : { atMs, factor: factor as Factor }
+}
+
 function asLink(row: Row): DeviceLink {
   return {
     deviceId: row.device_id,
@@ -375,10 +384,7 @@ function asLink(row: Row): DeviceLink {
     bioThumbprint: row.bio_thumbprint,
     keyStatement: row.key_statement,
     bioStatement: row.bio_statement,
-    verified:
-      row.verified_at === null || row.verified_factor === null
-        ? null
-        : { atMs: row.verified_at, factor: row.verified_factor as Factor },
+    verified: verifiedOf(row),
     lastSuccessAtMs: row.last_success_at,
     lastFailureAtMs: row.last_failure_at,
     hasPin: row.pin_hash !== null,

@@ -5,6 +5,8 @@ import { integerParameter, statement } from '#storage/statement.ts'
 export interface DevicePin {
   /** argon2id; null: no PIN. */
   readonly pinHash: string | null
+  /** When the PIN was set; without one, of no meaning. */
+  readonly changedAtMs: number
   readonly failures: number
   readonly lockedUntilMs: number | null
 }
@@ -116,6 +118,16 @@ const succeed = statement((db, p: Key & { nowMs: number }) =>
     .where((eb) => eb.or([eb('locked_until', 'is', null), eb('locked_until', '<=', p.nowMs)])),
 )
 
+const succeedByPin = statement((db, p: Key & { pinHash: string; nowMs: number }) =>
+  db
+    .updateTable('device_pin')
+    .set({ failures: 0, locked_until: null })
+    .where('tenant_id', '=', p.tenantId)
+    .where('user_id', '=', p.userId)
+    .where('pin_hash', '=', p.pinHash)
+    .where((eb) => eb.or([eb('locked_until', 'is', null), eb('locked_until', '<=', p.nowMs)])),
+)
+
 /** PINs of users on their devices, and what wrong factors do to them. */
 export class DevicePinStore {
   readonly #queries: Queries
@@ -129,6 +141,7 @@ export class DevicePinStore {
     return (
       row && {
         pinHash: row.pin_hash,
+        changedAtMs: row.updated_at,
         failures: row.failures,
         lockedUntilMs: row.locked_until,
       }
@@ -186,5 +199,18 @@ export class DevicePinStore {
 
   async succeed(tenantId: string, userId: string, nowMs: number): Promise<void> {
     await this.#queries.run(succeed, { tenantId, userId, nowMs })
+  }
+
+  /**
+   * The same for a PIN, which cannot change until the transaction is over.
+   *
+   * @returns false when a lock stands, or the PIN is another one than `pinHash` by now.
+   */
+  async succeedByPin(
+    tenantId: string,
+    userId: string,
+    { pinHash, nowMs }: { pinHash: string; nowMs: number },
+  ): Promise<boolean> {
+    return (await this.#queries.run(succeedByPin, { tenantId, userId, pinHash, nowMs })) === 1
   }
 }

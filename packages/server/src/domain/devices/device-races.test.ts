@@ -145,4 +145,52 @@ describe.each(engines)('what is spent once, on %s', (engine) => {
     )
     expect(ends.filter(({ status }) => status === 204)).toHaveLength(1)
   }, 60_000)
+
+  test('a login with the old PIN while another device changes it: nothing is carried past the change', async () => {
+    const user = `changing-${engine}`
+    await addTestUser(api, 'acme', user)
+    const of = { tenantId: 'acme', userId: user }
+    const one = await enrolDevice(api, of, { pin: '1000' })
+    const other = await enrolDevice(api, of, { pin: '1000' })
+    const outcomes = new Set<string>()
+    for (let round = 0; round < 6; round++) {
+      const pins = { old: `100${round}`, next: `100${round + 1}` }
+      api.clock.advance(1_000)
+      expect((await one.login({ pin: pins.old })).status).toBe(200)
+      // Verified a moment ago, as what a login without a factor could carry.
+      expect((await other.login({ pin: pins.old })).status).toBe(200)
+      const withPin = await other.loginRequest({ pin: pins.old })
+      const without = await other.loginRequest()
+      const send = ({ form, dpop }: typeof withPin) => other.sendToken(form, { dpop })
+      const change = () => one.call('PUT /factors/pin', { body: { pin: pins.next } })
+      api.clock.advance(1_000)
+      const [changed, ...logins] =
+        round % 2 === 0
+          ? await Promise.all([change(), send(withPin), send(without)])
+          : await Promise.all([send(withPin), send(without), change()]).then((all) => all.reverse())
+      expect(changed?.status).toBe(204)
+      for (const { body } of logins) outcomes.add(body.code ?? 'ok')
+      const after = await other.login()
+      expect(after.status).toBe(200)
+      expect(after.body).not.toHaveProperty('amr')
+    }
+    for (const outcome of outcomes) expect(['ok', 'factor_rejected']).toContain(outcome)
+  }, 60_000)
+
+  test('a token that was got with the old PIN does not set another one', async () => {
+    const user = `outdated-${engine}`
+    await addTestUser(api, 'acme', user)
+    const of = { tenantId: 'acme', userId: user }
+    const one = await enrolDevice(api, of, { pin: '1000' })
+    const other = await enrolDevice(api, of, { pin: '1000' })
+    await one.login({ pin: '1000' })
+    await other.login({ pin: '1000' })
+    api.clock.advance(1_000)
+    const set = (device: TestDevice, pin: string) =>
+      device.call('PUT /factors/pin', { body: { pin } })
+    expect((await set(one, '2000')).status).toBe(204)
+    expect((await set(other, '3000')).body.code).toBe('verification_required')
+    expect((await other.login({ pin: '2000' })).status).toBe(200)
+    expect((await set(other, '3000')).status).toBe(204)
+  }, 60_000)
 })

@@ -14,10 +14,11 @@ export interface FactorHolder {
   readonly userId: string
 }
 
-/** A factor that was brought, and whether it holds. */
-export interface BroughtFactor {
+/** A factor that holds. */
+export interface HeldFactor {
   readonly factor: Factor
-  readonly holds: boolean
+  /** Of a PIN: what it was compared with. */
+  readonly pinHash?: string | undefined
 }
 
 /** What a factor was brought for. */
@@ -62,11 +63,14 @@ export class FactorCheck {
   /**
    * Compares a PIN with the user's; a user without one costs the same.
    *
+   * @returns the hash of the PIN that fits, for {@link passFactor}.
    * @throws DomainError `too_many_requests` when too many PINs wait.
    */
-  async pinHolds({ tenantId, userId }: FactorHolder, pin: string): Promise<boolean> {
+  async matchPin({ tenantId, userId }: FactorHolder, pin: string): Promise<string | undefined> {
     const stored = await this.#storage.read.devicePins.find(tenantId, userId)
-    return inPinQueue(() => this.#pins.verify(stored?.pinHash ?? undefined, normalPin(pin)))
+    const pinHash = stored?.pinHash ?? undefined
+    const fits = await inPinQueue(() => this.#pins.verify(pinHash, normalPin(pin)))
+    return fits ? pinHash : undefined
   }
 
   /** Takes tens of milliseconds, so it comes before a transaction. @throws DomainError `too_many_requests`. */
@@ -93,13 +97,14 @@ export class FactorCheck {
     return this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()
       await alongside(stores)
+      // Device, link, PIN: whoever writes several of them does it in this order.
+      await stores.devices.recordFailure(tenantId, deviceId, nowMs)
+      await stores.deviceLinks.recordFailure({ tenantId, deviceId, userId }, nowMs)
       const counted = await stores.devicePins.fail(tenantId, userId, {
         failuresMax: deviceMaxFailures,
         lockUntilMs: nowMs + deviceLockSeconds * 1000,
         nowMs,
       })
-      await stores.deviceLinks.recordFailure({ tenantId, deviceId, userId }, nowMs)
-      await stores.devices.recordFailure(tenantId, deviceId, nowMs)
       await stores.journal.append(caller, tenantId, {
         action,
         outcome: 'FAILURE',
@@ -123,19 +128,24 @@ export class FactorCheck {
 }
 
 /**
- * The lock as it stands inside the transaction that lets a right factor through: wrong ones of the same moment come
- * first.
+ * Lock and PIN as they stand inside the transaction that lets a right factor through: wrong ones of the same moment come
+ * first, and so does a change of the PIN.
  *
- * @throws DeviceRefusal `factor_locked`.
+ * @throws DeviceRefusal `factor_locked`; `factor_rejected` for a PIN that was right and is not the user's any more.
  */
 export async function passFactor(
-  stores: Stores,
-  { tenantId, userId }: FactorHolder,
+  { devicePins }: Stores,
+  { tenantId, userId }: Pick<FactorHolder, 'tenantId' | 'userId'>,
+  { pinHash }: Pick<HeldFactor, 'pinHash'>,
   nowMs: number,
 ): Promise<void> {
-  const pin = await stores.devicePins.find(tenantId, userId)
+  if (pinHash !== undefined) {
+    if (await devicePins.succeedByPin(tenantId, userId, { pinHash, nowMs })) return
+  }
+  const pin = await devicePins.find(tenantId, userId)
   requireNoLock(pin?.lockedUntilMs ?? null, nowMs)
-  await stores.devicePins.succeed(tenantId, userId, nowMs)
+  if (pinHash !== undefined) throw new DeviceRefusal('factor_rejected')
+  await devicePins.succeed(tenantId, userId, nowMs)
 }
 
 function requireNoLock(lockedUntilMs: number | null, nowMs: number): void {

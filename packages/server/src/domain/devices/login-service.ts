@@ -11,12 +11,7 @@ import { parseAppFacts } from './app-facts.ts'
 import { type AppFacts, type Device, type DeviceLink, deviceTarget, type Factor } from './device.ts'
 import { type DeviceOrigin, deviceCaller, deviceLocked } from './device-gate.ts'
 import { DeviceRefusal } from './device-refusal.ts'
-import {
-  type BroughtFactor,
-  type FactorCheck,
-  type FactorHolder,
-  passFactor,
-} from './factor-check.ts'
+import { type FactorCheck, type FactorHolder, type HeldFactor, passFactor } from './factor-check.ts'
 import type { Login, LoginRequest } from './login-request.ts'
 import type { RequestLimiter } from './request-limiter.ts'
 import type { ServerNonces } from './server-nonces.ts'
@@ -96,7 +91,7 @@ export class LoginService {
     const settle = await this.#judge({ caller, device, link, app, remember })
     const scopes = await this.#scopesOf(caller, tenantId, request)
     const opening = { caller, device, link, app, settle, scopes, remember, nowMs }
-    if (link === undefined) return this.#open({ ...opening, factor: null })
+    if (link === undefined) return this.#open({ ...opening, held: null })
 
     const holder: FactorHolder = { tenantId, deviceId, userId: link.userId }
     const brought = await this.#bring(request, holder, link, nowMs)
@@ -108,7 +103,7 @@ export class LoginService {
         remember,
       )
     }
-    return this.#open({ ...opening, factor: brought?.factor ?? null })
+    return this.#open({ ...opening, held: brought ?? null })
   }
 
   /** Proof, then assertion, then the device that both must be of. */
@@ -232,8 +227,10 @@ export class LoginService {
   ): Promise<BroughtFactor | undefined> {
     if (pin === undefined && bioAssertion === undefined) return undefined
     await this.#factors.requireUnlocked(holder)
-    if (pin !== undefined)
-      return { factor: 'pin', holds: await this.#factors.pinHolds(holder, pin) }
+    if (pin !== undefined) {
+      const pinHash = await this.#factors.matchPin(holder, pin)
+      return { factor: 'pin', pinHash, holds: pinHash !== undefined }
+    }
     const holds = await this.#bioHolds(bioAssertion ?? '', holder, link, nowMs)
     return { factor: 'bio', holds }
   }
@@ -271,36 +268,26 @@ export class LoginService {
 
   /** Gives the token out, if device and link still stand as they were read. */
   async #open(opening: Opening): Promise<Login> {
-    const { caller, device, link, app, settle, scopes, remember, factor, nowMs } = opening
+    const { caller, device, link, app, settle, scopes, remember, held, nowMs } = opening
     const { tenantId, id: deviceId } = device
-    const verified = factor === null ? carried(link, nowMs) : { factor, atMs: nowMs }
     const accessToken = `dat_${newTicket(this.#randomness)}`
     const lifeSeconds = scopes.length > 1 ? tokenLifeWithScopeSeconds : tokenLifeSeconds
-    await this.#storage.transaction(async (stores) => {
+    const verified = await this.#storage.transaction(async (stores) => {
       await remember(stores)
       if (!(await stores.devices.recordLogin(device, app, nowMs))) {
         throw new DeviceRefusal('client_invalid', {
           detail: 'The device was changed; log in again.',
         })
       }
-      if (link !== undefined) {
-        const key = { tenantId, deviceId, userId: link.userId }
-        if (factor !== null) await passFactor(stores, key, nowMs)
-        const stands = await stores.deviceLinks.recordSuccess(key, {
-          epoch: link.epoch,
-          factor,
-          nowMs,
-        })
-        if (!stands) throw new DeviceRefusal('not_linked')
-      }
+      const now = link && (await verify(stores, { ...opening, link }))
       await stores.deviceSessions.insert({
         tenantId,
         tokenHash: sha256Hex(accessToken),
         deviceId,
         userId: link?.userId ?? null,
         scope: scopes.join(' '),
-        factor: verified?.factor ?? null,
-        verifiedAtMs: verified?.atMs ?? null,
+        factor: now?.factor ?? null,
+        verifiedAtMs: now?.atMs ?? null,
         sessionEpoch: device.sessionEpoch,
         linkEpoch: link?.epoch ?? null,
         issuedAtMs: nowMs,
@@ -310,9 +297,14 @@ export class LoginService {
         action: 'device.logged-in',
         target: deviceTarget(deviceId),
         ...(link === undefined ? {} : { userId: link.userId }),
-        detail: { factor, scope: scopes.join(' '), appVersion: app.versionStr },
+        detail: {
+          factor: held?.factor ?? null,
+          scope: scopes.join(' '),
+          appVersion: app.versionStr,
+        },
       })
       await settle(stores, caller, nowMs)
+      return now
     })
     return {
       accessToken,
@@ -325,6 +317,11 @@ export class LoginService {
   }
 }
 
+/** A factor as it came. */
+interface BroughtFactor extends HeldFactor {
+  readonly holds: boolean
+}
+
 interface Opening {
   readonly caller: Caller
   readonly device: Device
@@ -334,17 +331,27 @@ interface Opening {
   readonly scopes: readonly string[]
   readonly remember: (stores: Stores) => Promise<void>
   /** The one that was brought, and holds. */
-  readonly factor: Factor | null
+  readonly held: HeldFactor | null
   readonly nowMs: number
 }
 
-/** What a login without factor repeats of the last verification of this user on this device. */
-function carried(
-  link: DeviceLink | undefined,
-  nowMs: number,
-): { factor: Factor; atMs: number } | undefined {
-  const verified = link?.verified
-  return verified && nowMs - verified.atMs < carryMs ? verified : undefined
+/**
+ * Notes the login on its link, and its factor.
+ *
+ * @returns the verification that its token has: its own, or what the link carries of the last one. As it stands in this
+ *   moment, not as it was read: a PIN that is changed meanwhile has ended it.
+ */
+async function verify(
+  stores: Stores,
+  { device, link, held, nowMs }: Opening & { readonly link: DeviceLink },
+): Promise<{ factor: Factor; atMs: number } | undefined> {
+  const key = { tenantId: device.tenantId, deviceId: device.id, userId: link.userId }
+  const factor = held?.factor ?? null
+  const noted = await stores.deviceLinks.recordSuccess(key, { epoch: link.epoch, factor, nowMs })
+  if (noted === undefined) throw new DeviceRefusal('not_linked')
+  if (held !== null) await passFactor(stores, key, held, nowMs)
+  const { verified } = noted
+  return verified !== null && nowMs - verified.atMs < carryMs ? verified : undefined
 }
 
 /** @throws DeviceRefusal `replayed` when one of them was seen before. */

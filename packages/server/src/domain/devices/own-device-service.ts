@@ -100,20 +100,23 @@ export class OwnDeviceService {
     const userId = requireUser(session)
     this.#requireRecent(session)
     const stored = await this.#storage.read.devicePins.find(tenantId, userId)
-    const formerHash = stored?.pinHash ?? null
-    if (formerHash !== null && session.factor !== 'pin') {
+    const { pinHash: formerHash = null, changedAtMs = 0 } = stored ?? {}
+    // A PIN that was changed since was not the one that was shown.
+    const hasShown = session.factor === 'pin' && (session.verifiedAtMs ?? 0) >= changedAtMs
+    if (formerHash !== null && !hasShown) {
       throw new DeviceRefusal('verification_required')
     }
     const pinHash = await this.#factors.hashPin(pin)
     await this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()
+      // Links before the PIN, as logins write them: one that is under way is waited for, or finds another PIN.
+      await stores.deviceLinks.forgetVerificationElsewhere({ tenantId, deviceId, userId })
       const isSet =
         formerHash === null
           ? await stores.devicePins.setFirst(tenantId, userId, pinHash, nowMs)
           : await stores.devicePins.change(tenantId, userId, { formerHash, pinHash, nowMs })
       // Another device was faster: what was shown here is not the PIN any more.
       if (!isSet) throw new DeviceRefusal('verification_required')
-      await stores.deviceLinks.forgetVerificationElsewhere({ tenantId, deviceId, userId })
       await stores.journal.append(caller, tenantId, {
         action: formerHash === null ? 'device-pin.set' : 'device-pin.changed',
         target: { type: 'user', id: userId },
