@@ -1,5 +1,11 @@
 import { once } from 'node:events'
-import { type ClientHttp2Session, connect as connectHttp2, constants } from 'node:http2'
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect as connectHttp2,
+  constants,
+  type OutgoingHttpHeaders,
+} from 'node:http2'
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls'
 import type { AddressGuard, ExchangeAnswer } from '#domain/outbox/http-exchange.ts'
@@ -73,7 +79,7 @@ export class Http2Connections {
     const kept = this.#open.get(name)
     if (kept !== undefined) return kept
     if (this.#open.size >= connectionsMax) this.#closeFirst()
-    const opening = this.#connect(target)
+    const opening = this.#connect(target).catch((): Failure => 'CONNECTION')
     this.#open.set(name, opening)
     const forget = (): void => {
       if (this.#open.get(name) === opening) this.#open.delete(name)
@@ -188,13 +194,14 @@ function exchange(
 ): Promise<ExchangeAnswer | 'lost'> {
   return new Promise((resolve) => {
     if (session.closed || session.destroyed) return resolve('lost')
-    const stream = session.request({
+    const stream = requestOn(session, {
       ':method': 'POST',
       ':path': path,
       'user-agent': userAgent,
       'content-length': String(body.length),
       ...headers,
     })
+    if (stream === undefined) return resolve('lost')
     let answer: Omit<ExchangeAnswer, 'body'> | undefined
     const chunks: Buffer[] = []
     let byteCount = 0
@@ -218,6 +225,18 @@ function exchange(
     })
     stream.end(body)
   })
+}
+
+/** Undefined: the connection ends just now, or the headers cannot be sent. */
+function requestOn(
+  session: ClientHttp2Session,
+  headers: OutgoingHttpHeaders,
+): ClientHttp2Stream | undefined {
+  try {
+    return session.request(headers)
+  } catch {
+    return undefined
+  }
 }
 
 function errorOf(statusCode: number): Failure | null {

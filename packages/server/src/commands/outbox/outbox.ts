@@ -120,13 +120,19 @@ function summaryOf(message: OutboxMessage) {
     lastAttempt:
       last === undefined
         ? null
-        : { at: instant(last.atMs), statusCode: last.statusCode, error: last.error },
+        : {
+            at: instant(last.atMs),
+            statusCode: last.statusCode,
+            error: last.error,
+            ...(last.reason === undefined ? {} : { reason: last.reason }),
+          },
   }
 }
 
 function lineOf(summary: ReturnType<typeof summaryOf>): string {
   const { id, status, kind, target, createdAt, tries, lastAttempt } = summary
-  const why = lastAttempt?.error ?? lastAttempt?.statusCode ?? '-'
+  const answer = [lastAttempt?.error ?? lastAttempt?.statusCode, lastAttempt?.reason]
+  const why = answer.filter((part) => part != null).join(' ') || '-'
   return `${id}  ${status.padEnd(9)}  ${kind}  ${createdAt}  tries ${tries}, last ${why}  ${target}`
 }
 

@@ -52,7 +52,7 @@ const find = statement((db, p: Key) =>
 const findPushFacts = statement((db, p: Key) =>
   db
     .selectFrom('app')
-    .select(['categories', 'services', 'unusable_services'])
+    .select(['revision', 'categories', 'services', 'unusable_services'])
     .where('tenant_id', '=', p.tenantId)
     .where('name', '=', p.name),
 )
@@ -115,10 +115,11 @@ export class AppStore {
   async findPushFacts(
     tenantId: string,
     name: string,
-  ): Promise<Pick<App, 'categories' | 'services' | 'unusable'> | undefined> {
+  ): Promise<Pick<App, 'revision' | 'categories' | 'services' | 'unusable'> | undefined> {
     const row = await this.#queries.first(findPushFacts, { tenantId, name })
     return (
       row && {
+        revision: row.revision,
         categories: JSON.parse(row.categories) as PushCategory[],
         services: JSON.parse(row.services) as PushService[],
         unusable: JSON.parse(row.unusable_services) as PushService[],

@@ -1,6 +1,7 @@
 import { pushServices } from '../apps/app.ts'
 import type { TemplateTexts } from '../localization/template-texts.ts'
 import type { DeliveryKind } from '../outbox/delivery-kind.ts'
+import { KeptCredentials } from './kept-credentials.ts'
 import { PushKind, type PushParts } from './push-kind.ts'
 import { PushTexts } from './push-texts.ts'
 
@@ -10,5 +11,6 @@ export function pushDeliveryKinds({
   ...parts
 }: Omit<PushParts, 'texts'> & { readonly templateTexts: TemplateTexts }): readonly DeliveryKind[] {
   const texts = new PushTexts(templateTexts)
-  return pushServices.map((service) => new PushKind(service, { ...parts, texts }))
+  const apps = new KeptCredentials(parts)
+  return pushServices.map((service) => new PushKind(service, { ...parts, apps, texts }))
 }

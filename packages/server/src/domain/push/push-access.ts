@@ -1,6 +1,8 @@
+import type { SecureContext } from 'node:tls'
 import { clientIdentity, signProviderJwt } from '#custody/provider-signature.ts'
 import { encryptWebPush } from '#custody/web-push-encryption.ts'
 import type {
+  ApnsCertificate,
   ApnsCredentials,
   FcmCredentials,
   HpkCredentials,
@@ -36,12 +38,22 @@ export function fcmAccess(
   }
 }
 
+/** What a connection shows is made once for each certificate. */
+const identities = new WeakMap<ApnsCertificate, SecureContext>()
+
+function identityOf(credentials: ApnsCertificate): SecureContext | undefined {
+  const made =
+    identities.get(credentials) ?? clientIdentity(credentials.certificate, credentials.privateKey)
+  if (made !== undefined) identities.set(credentials, made)
+  return made
+}
+
 /** Undefined: no TLS can be made with the certificate. */
 export function apnsAccess(credentials: ApnsCredentials, id: string): ApnsAccess | undefined {
   const { bundleId, isDevelopment, privateKey: key } = credentials
   const app = { id, bundleId, isDevelopment }
   if (credentials.kind === 'certificate') {
-    const identity = clientIdentity(credentials.certificate, key)
+    const identity = identityOf(credentials)
     return identity && { ...app, identity }
   }
   const { keyId, teamId } = credentials

@@ -238,6 +238,53 @@ describe.each(engines)('push on %s', (engine) => {
     expect(sentTo(...asked.map(({ token }) => token))).toEqual([])
   })
 
+  test('new credentials of an app count for what waits, too', async () => {
+    const { userId, appName, token } = await pushable()
+    await bench.ask(userId)
+    await deliver()
+    await bench.ask(userId)
+    await bench.core.apps.update(ast, tenantId, appName, {
+      categories: ['tms'],
+      fcmServiceAccountJSON: serviceAccount({ project_id: 'acme-moved' }),
+    })
+    await deliver()
+    const paths = google.received.filter(({ body }) => String(body).includes(`"${token}"`))
+    expect(paths.map(({ path }) => path)).toEqual([
+      '/v1/projects/acme-bank/messages:send',
+      '/v1/projects/acme-moved/messages:send',
+    ])
+  })
+
+  test('what is broken off counts as unknown and is sent again, what takes too long as a failure', async () => {
+    answering = () => {}
+    const { userId } = await pushable()
+    const { id: approvalId } = await bench.ask(userId)
+    const [kind, queue] = [
+      kinds.find(({ name }) => name === 'push-fcm'),
+      (await bench.storage.read.outbox.listQueues('')).at(0)?.queue ?? '',
+    ]
+    const nowMs = bench.clock()
+    const claimed = await bench.storage.transaction(({ outbox }) =>
+      outbox.claimNext({ queue, nowMs, untilMs: nowMs + 30_000 }, 1),
+    )
+    expect(claimed.map(({ payload }) => JSON.parse(String(Buffer.from(payload))))).toMatchObject([
+      { approvalId },
+    ])
+    const perform = async (signal: AbortSignal) => {
+      const call = claimed[0] && (await kind?.prepare(claimed[0], nowMs))
+      return typeof call === 'object' && 'perform' in call ? call.perform(signal) : undefined
+    }
+    expect(await perform(AbortSignal.timeout(100))).toMatchObject({
+      verdict: 'again',
+      isReceiverWell: false,
+      attempt: { error: 'TIMEOUT' },
+    })
+    expect(await perform(AbortSignal.abort())).toBeUndefined()
+    answering = 200
+    bench.clock.advance(30_001)
+    expect(await deliver()).toEqual([{ kind: 'push-fcm', outcome: 'delivered' }])
+  })
+
   test('the switch of the tenant holds at once, also for what waits', async () => {
     const { userId, token } = await pushable()
     await bench.ask(userId)
