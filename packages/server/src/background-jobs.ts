@@ -30,6 +30,11 @@ export function backgroundJobs(composed: ComposedCore): readonly Job[] {
     { name: 'approval-erasure', everyMs: minuteMs, run: () => core.approvalEnding.eraseDue() },
     { name: 'nonce-expiry', everyMs: minuteMs, run: () => core.nonceExpiry.removeExpired() },
     { name: 'device-expiry', everyMs: minuteMs, run: () => core.deviceExpiry.removeExpired() },
+    {
+      name: 'signer-closing',
+      everyMs: 5 * secondMs,
+      run: () => core.pki.signerClosing.closeDue(),
+    },
     { name: 'access-token-keys', everyMs: minuteMs, run: () => accessTokens.maintainKeys(holder) },
     {
       name: 'checkpoints',

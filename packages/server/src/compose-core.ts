@@ -207,6 +207,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
   const pki = composeCertificates({
     ...base,
     publicUrl,
+    lateCommitMs: database.engine === 'sqlite' ? 0 : lateCommitMsMax,
     observer: { issuanceFailed: (error) => observer.backgroundFailed('issuance', error) },
   })
   const wakeups = new DeviceWakeups()

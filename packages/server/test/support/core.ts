@@ -114,6 +114,7 @@ export async function createTestCore(options: TestCoreOptions = {}): Promise<Tes
     clock,
     nextId,
     publicUrl: () => testPublicUrl,
+    lateCommitMs: 0,
     observer: {
       issuanceFailed: (error) => {
         throw error

@@ -135,6 +135,39 @@ describe('evidence verify', () => {
     }
   })
 
+  test('PROVEN after the signer of its certificate was revoked and its key destroyed; REFUTED when that was before', async () => {
+    const { clock } = bench
+    await using own = await createApprovalBench('sqlite', { clock })
+    const user = await own.createUser()
+    const device = await own.enrol(user)
+    await device.certify()
+    const { id } = await own.ask(user, {}, own.ast)
+    await device.decide(id, await device.bySignature(await device.retrieve(id)))
+    clock.advance(2_000)
+    await own.core.pki.signers.revoke(own.admin, tenantId, 'current')
+    await own.core.pki.signerClosing.closeDue()
+    clock.advance(90 * 86_400_000)
+    await own.core.journal.createCheckpoint(own.admin, tenantId)
+    const evidence = JSON.parse(
+      JSON.stringify(await own.core.evidence.get(own.admin, tenantId, id)),
+    )
+    expect(evidence.crls).toHaveLength(2)
+    const options = {
+      anchor: hash64(await own.core.pki.roots.anchor(tenantId)),
+      jwks: write(
+        'own.json',
+        JSON.stringify({ keys: await own.core.checkpoints.publicKeys(tenantId) }),
+      ),
+    }
+    const missing = await namesOf(evidence, 'missing', options)
+    expect(missing.filter((name) => name.startsWith('signature'))).toEqual([])
+    expect(await namesOf(evidence, 'failed', options)).toEqual([])
+
+    const late = copy(evidence)
+    late.decidedAt = new Date(Date.parse(late.decidedAt) + 3_000).toISOString()
+    expect(await namesOf(late, 'failed', options)).toContain('signature.1.revocation')
+  })
+
   test('1, INCOMPLETE: without a trust anchor nobody knows whose key it is', async () => {
     const path = write('signed.json', JSON.stringify(signed))
     const end = await runCommand(['evidence', 'verify', path, '--json'])
@@ -265,7 +298,7 @@ describe('evidence verify', () => {
     const { anchor } = trusted
     expect(await namesOf(later, 'failed', { anchor })).toEqual([])
     expect(await namesOf(later, 'missing', { anchor })).toEqual([])
-    later.decidedAt = new Date(bench.clock()).toISOString()
+    later.decidedAt = new Date(bench.clock() + 1_000).toISOString()
     expect(await namesOf(later, 'failed', { anchor })).toContain('signature.1.revocation')
     later.decidedAt = new Date(bench.clock() + 3_600_000).toISOString()
     later.crls = later.crls.slice(1)

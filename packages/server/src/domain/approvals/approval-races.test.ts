@@ -161,6 +161,29 @@ describe.each(engines)('races for an approval on %s', (engine) => {
     }
   })
 
+  test('R4: a decision against the revocation of the signer: never after it', async () => {
+    const { pki } = bench.core
+    for (let round = 0; round < rounds / 2; round++) {
+      await pki.signers.create(bench.admin, tenantId)
+      await pki.issuance.issueDue()
+      const phone = await bench.enrol(userId, { pin: '4711' })
+      await phone.certify()
+      const { id } = await bench.ask(userId, {}, bench.ast)
+      const later = await bench.ask(userId, {}, bench.ast)
+      const decision = await phone.bySignature(await phone.retrieve(id))
+      const after = await phone.bySignature(await phone.retrieve(later.id))
+      const [decided, revoked] = await outcomes([
+        phone.decide(id, decision),
+        pki.signers.revoke(bench.admin, tenantId, 'current'),
+      ])
+      expect(revoked).toBe('done')
+      expect(['done', 'certificate_not_usable']).toContain(decided)
+      expect((await evidenceOf(id)) !== undefined).toBe(decided === 'done')
+      expect(await outcomes([phone.decide(later.id, after)])).toEqual(['certificate_not_usable'])
+      await bench.core.devices.delete(bench.admin, tenantId, phone.id)
+    }
+  })
+
   test('R4: of twenty retrievals at once one is the first', async () => {
     const { id } = await bench.ask(userId)
     const items = await Promise.all(

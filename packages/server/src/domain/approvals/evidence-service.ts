@@ -139,7 +139,7 @@ export class EvidenceService {
     return { seq, record: JSON.parse(exportLine(record)) as { [name: string]: JsonValue } }
   }
 
-  /** One list for each issuer in the chains, signed at or after the decision; an issuer that was revoked signs none. */
+  /** One list for each issuer in the chains, signed at or after the decision; of an issuer that was revoked the last one. */
   async #listsFor(
     tenantId: string,
     signatures: readonly EvidenceSignature[],

@@ -104,7 +104,7 @@ export class SignatureJudge {
   }
 
   /**
-   * The certificate as it stands inside the transaction of the decision: revoked in the same moment is revoked.
+   * Certificate and signer as they stand inside the transaction of the decision: revoked in the same moment is revoked.
    *
    * @throws DeviceRefusal `certificate_not_usable`.
    */
@@ -115,6 +115,10 @@ export class SignatureJudge {
   ): Promise<void> {
     const certificate = await pki.certificates.find(tenantId, certificateId)
     if (certificate === undefined || certificate.status === 'REVOKED') {
+      throw new DeviceRefusal('certificate_not_usable')
+    }
+    const signer = await pki.issuers.find(tenantId, certificate.issuerId)
+    if (signer === undefined || signer.state === 'REVOKED') {
       throw new DeviceRefusal('certificate_not_usable')
     }
   }

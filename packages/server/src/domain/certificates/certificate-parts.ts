@@ -16,6 +16,7 @@ import { RevocationListService } from './revocation-list-service.ts'
 import { RootService } from './root-service.ts'
 import { SdkConfigService } from './sdk-config-service.ts'
 import { SignatureCertificates } from './signature-certificates.ts'
+import { SignerClosing } from './signer-closing.ts'
 import { SignerService } from './signer-service.ts'
 
 /** Everything of the certificate authority. */
@@ -27,6 +28,7 @@ export interface CertificateParts {
   readonly certificates: CertificateService
   readonly certificateLists: CertificateListService
   readonly signers: SignerService
+  readonly signerClosing: SignerClosing
   readonly publicIssuers: PublicIssuers
   readonly revocationLists: RevocationListService
   readonly ocsp: OcspService
@@ -44,6 +46,8 @@ export function composeCertificates(dependencies: {
   clock: Clock
   nextId: IdSource
   publicUrl: () => string
+  /** How long a transaction may be under way that has looked at the clock. */
+  lateCommitMs: number
   observer: IssuanceObserver
 }): CertificateParts {
   const custody = new KeyCustody(dependencies.vault)
@@ -54,6 +58,7 @@ export function composeCertificates(dependencies: {
   const issuance = new Issuance({ ...base, roots })
   const issuers = new PublicIssuers({ ...base, roots })
   const activeSigner = new ActiveSigner({ ...base, roots })
+  const revocationLists = new RevocationListService({ ...base, issuers })
   return {
     custody,
     verifier,
@@ -62,8 +67,9 @@ export function composeCertificates(dependencies: {
     certificates: new CertificateService({ ...base, issuance }),
     certificateLists: new CertificateListService(base),
     signers: new SignerService({ ...base, roots, issuance }),
+    signerClosing: new SignerClosing({ ...base, revocationLists }),
     publicIssuers: issuers,
-    revocationLists: new RevocationListService({ ...base, issuers }),
+    revocationLists,
     ocsp: new OcspService({ ...base, issuers }),
     signatureCertificates: new SignatureCertificates({ ...base, roots }),
     customerKeys: new CustomerKeys(base),

@@ -59,3 +59,8 @@ export interface IssuedCertificate {
 
 /** Certificates of an issuer that share a revocation list: bounds what one revocation costs. */
 export const shardSize = 4_096
+
+/** The last part of what an issuer has issued; there is always a first one. */
+export function lastShardOf(issuedCount: number): number {
+  return Math.max(0, Math.ceil(issuedCount / shardSize) - 1)
+}

@@ -1,6 +1,5 @@
 import { signFrame } from '@countersign/protocol/certificate/certificate.ts'
 import { readName } from '@countersign/protocol/certificate/name.ts'
-import { spkiFromJwk } from '@countersign/protocol/certificate/public-key.ts'
 import type { KeyCustody } from '#custody/key-custody.ts'
 import type { Randomness } from '#custody/randomness.ts'
 import { Caller } from '../callers/caller.ts'
@@ -14,7 +13,13 @@ import { nativeCertificate } from './certificate-form.ts'
 import { type ClaimedRequest, claimedAtOnce } from './issuance-store.ts'
 import { type Issuer, rootId } from './issuer.ts'
 import type { PkiUrls } from './pki-urls.ts'
-import { draftIssuerOf, keyHashesOf, type RootService, signingKeyOf } from './root-service.ts'
+import {
+  draftIssuerOf,
+  keyHashesOf,
+  type RootService,
+  signingKeyOf,
+  spkiOf,
+} from './root-service.ts'
 
 /** After this time a request is taken up by somebody else. */
 const claimMs = 30_000
@@ -335,13 +340,6 @@ export class Issuance {
       detail: { profile, failure },
     })
   }
-}
-
-function spkiOf(key: SigningKey | undefined): Uint8Array {
-  const { x, y } = key?.publicJwk ?? {}
-  const spki = x === undefined || y === undefined ? undefined : spkiFromJwk({ x, y })
-  if (spki === undefined) throw new Error('A signer has no P-256 key.')
-  return spki
 }
 
 async function nativeOf({ pki: { certificates } }: Stores, tenantId: string, id: string) {

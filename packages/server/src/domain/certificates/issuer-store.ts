@@ -169,6 +169,28 @@ const revoke = statement((db, p: Key & { nowMs: number }) =>
     .where('state', 'in', ['ACTIVE', 'RETIRED']),
 )
 
+/** Of all tenants: whoever revoked last comes last. */
+const listClosing = statement((db, p: { untilMs: number; limit: number }) =>
+  db
+    .selectFrom('certificate_issuer')
+    .selectAll()
+    .where('state', '=', 'REVOKED')
+    .where('kid', 'is not', null)
+    .where('updated_at', '<=', p.untilMs)
+    .orderBy('updated_at')
+    .limit(p.limit),
+)
+
+const forgetKey = statement((db, p: Key & { kid: string }) =>
+  db
+    .updateTable('certificate_issuer')
+    .set({ kid: null })
+    .where('tenant_id', '=', p.tenantId)
+    .where('id', '=', p.id)
+    .where('state', '=', 'REVOKED')
+    .where('kid', '=', p.kid),
+)
+
 const removeUnused = statement((db, p: Key) =>
   db
     .deleteFrom('certificate_issuer')
@@ -250,6 +272,16 @@ export class IssuerStore {
   /** True for whoever revokes a signer, once. */
   async revoke(tenantId: string, id: string, nowMs: number): Promise<boolean> {
     return (await this.#queries.run(revoke, { tenantId, id, nowMs })) === 1
+  }
+
+  /** Revoked up to a moment, of all tenants, and their key is still there. */
+  async listClosing(untilMs: number, limit: number): Promise<Issuer[]> {
+    return (await this.#queries.all(listClosing, { untilMs, limit })).map(asIssuer)
+  }
+
+  /** True for whoever takes a revoked signer's key away, once. */
+  async forgetKey({ tenantId, id }: Issuer, kid: string): Promise<boolean> {
+    return (await this.#queries.run(forgetKey, { tenantId, id, kid })) === 1
   }
 
   /** False when something was requested from it, or it is no signer. */

@@ -38,6 +38,19 @@ export class PublicIssuers {
     return { ...issuer, certificate }
   }
 
+  /**
+   * The issuer whose revocation lists are asked for; a revoked signer keeps its last ones.
+   *
+   * @throws DomainError as `get`.
+   */
+  async withLists(tenantId: string, issuerId: string): Promise<Issuer> {
+    if (issuerId === rootId) return this.#roots.ensure(tenantId)
+    const issuer = await this.#storage.read.pki.issuers.find(tenantId, issuerId)
+    const hasLists = issuer?.certificate !== undefined || issuer?.state === 'REVOKED'
+    if (issuer === undefined || !hasLists) throw noSuchSigner()
+    return issuer
+  }
+
   /** The issuer's certificate and those above it, DER. @throws DomainError as `get`. */
   async chain(tenantId: string, issuerId: string): Promise<Uint8Array[]> {
     const { certificate } = await this.get(tenantId, issuerId)
@@ -58,10 +71,18 @@ export class PublicIssuers {
 
   /** The key with which an issuer answers for what it issued. @throws DomainError `signer_not_found`. */
   async signingKey({ tenantId, kid }: Issuer): Promise<SigningKey> {
-    const key =
-      kid === undefined ? undefined : await this.#storage.read.signingKeys.find(tenantId, kid)
+    const key = await this.#findKey(tenantId, kid)
     if (key === undefined) throw noSuchSigner()
     return key
+  }
+
+  /** True for a revoked signer that signs nothing any more, not even lists. */
+  async isClosed({ tenantId, state, kid }: Issuer): Promise<boolean> {
+    return state === 'REVOKED' && (await this.#findKey(tenantId, kid)) === undefined
+  }
+
+  async #findKey(tenantId: string, kid: string | undefined): Promise<SigningKey | undefined> {
+    return kid === undefined ? undefined : this.#storage.read.signingKeys.find(tenantId, kid)
   }
 }
 

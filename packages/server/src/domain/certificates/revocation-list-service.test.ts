@@ -56,6 +56,28 @@ describe.each(engines)('revocation lists on %s', (engine) => {
   const numberOf = ({ extensions }: Awaited<ReturnType<typeof list>>) =>
     extensions.find(({ id }) => id === '2.5.29.20')?.value.at(-1)
 
+  test('the last list of a revoked signer has all that it revoked, and stays when its key is gone', async () => {
+    const { pki, clock } = bench.core
+    const { id, serial } = await bench.issue(bench.createDevice())
+    const before = await list()
+    const reason = 'KEY_COMPROMISE'
+    await pki.certificates.revoke(bench.admin, tenantId, { id, reason })
+    clock.advance(1_500)
+    await pki.signers.revoke(bench.admin, tenantId, issuerId)
+    await pki.signerClosing.closeDue()
+    const last = await list()
+    expect(last.entries.map((entry) => encodeHex(entry.serial))).toEqual([serial])
+    expect(last.thisUpdateMs).toBe(before.thisUpdateMs + 1_000)
+    expect(new Date(last.nextUpdateMs).toISOString()).toBe('9999-12-31T23:59:59.000Z')
+    clock.advance(30 * dayMs)
+    const { revocationLists } = pki
+    const later = await revocationLists.get(tenantId, issuerId, 0, { notBeforeMs: clock() })
+    expect(parseRevocationList(later, listBytesMax)).toEqual(last)
+    await expect(revocationLists.get(tenantId, issuerId, 1)).rejects.toThrow(
+      refusal('signer_not_found'),
+    )
+  })
+
   test('a list is signed again after a revocation or a day, and otherwise kept', async () => {
     const first = await list()
     expect(first.entries).toEqual([])
@@ -131,10 +153,15 @@ describe.each(engines)('revocation lists on %s', (engine) => {
     }
   })
 
-  test('a revoked signer has no list, a foreign tenant neither', async () => {
+  test('a foreign tenant has no list, a signer that nobody knows neither; the root lists a revoked one', async () => {
     await bench.core.pki.signers.revoke(bench.admin, tenantId, issuerId)
-    await expect(list()).rejects.toThrow(refusal('signer_not_found'))
     const { revocationLists } = bench.core.pki
+    await expect(revocationLists.get('nobody', issuerId, 0)).rejects.toThrow(
+      refusal('signer_not_found'),
+    )
+    await expect(revocationLists.get(tenantId, 'nobody', 0)).rejects.toThrow(
+      refusal('signer_not_found'),
+    )
     await expect(revocationLists.get('nobody', 'root', 0)).rejects.toThrow(
       refusal('tenant_not_found'),
     )

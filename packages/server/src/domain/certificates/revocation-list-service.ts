@@ -15,17 +15,19 @@ import type { KeyCustody } from '#custody/key-custody.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import type { Storage } from '../storage.ts'
-import { revocationReasons, shardSize } from './certificate.ts'
+import { lastShardOf, revocationReasons } from './certificate.ts'
 import type { Issuer } from './issuer.ts'
 import type { PkiUrls } from './pki-urls.ts'
 import type { PublicIssuers } from './public-issuers.ts'
 import type { StoredList } from './revocation-store.ts'
-import { draftIssuerOf } from './root-service.ts'
+import { spkiOf } from './root-service.ts'
 
 const hourMs = 3_600_000
 /** A list is signed again after a day, whether something was revoked or not; it is valid for a week. */
 const renewedAfterMs = 24 * hourMs
 const validMs = 7 * 24 * hourMs
+/** RFC 5280, section 4.1.2.5: no later list will come. */
+const neverMs = Date.UTC(9999, 11, 31, 23, 59, 59)
 const attemptsMax = 5
 const entriesAtOnce = 1_000
 
@@ -57,11 +59,11 @@ export class RevocationListService {
 
   /**
    * The list of one part of an issuer's certificates, DER; signed anew if something was revoked since, or a day has
-   * passed.
+   * passed. That of a revoked signer is the last one, as `SignerClosing` left it.
    *
    * @param shard 0: the first part, and for most issuers the only one.
    * @param notBeforeMs a list that was signed earlier is signed anew: evidence wants one that could know of a revocation.
-   * @throws DomainError `signer_not_found`, also for a shard that has no certificates and for a revoked signer.
+   * @throws DomainError `signer_not_found`, also for a shard that has no certificates.
    */
   async get(
     tenantId: string,
@@ -69,11 +71,16 @@ export class RevocationListService {
     shard: number,
     { notBeforeMs = 0 }: { readonly notBeforeMs?: number } = {},
   ): Promise<Uint8Array> {
-    const issuer = await this.#issuers.get(tenantId, issuerId)
-    const lastShard = Math.max(0, Math.ceil(issuer.issuedCount / shardSize) - 1)
-    if (shard > lastShard) throw new DomainError('signer_not_found', 'No such list.')
+    const issuer = await this.#issuers.withLists(tenantId, issuerId)
+    const lastShard = lastShardOf(issuer.issuedCount)
+    if (shard > lastShard) throw noSuchList()
     const isPartial = lastShard > 0
+    const isClosed = await this.#issuers.isClosed(issuer)
     const stored = await this.#storage.read.pki.revocations.find({ tenantId, issuerId, shard })
+    if (isClosed) {
+      if (stored?.der === undefined) throw noSuchList()
+      return stored.der
+    }
     const isCurrent = (list: StoredList) =>
       list.thisUpdateMs >= notBeforeMs && this.#isCurrent(list, isPartial)
     if (stored?.der !== undefined && isCurrent(stored)) return stored.der
@@ -170,14 +177,13 @@ export class RevocationListService {
       partUrl: string | undefined
     },
   ): Promise<Uint8Array> {
-    const { tenantId, subject } = issuer
+    const { tenantId, subject, state } = issuer
     const key = await this.#issuers.signingKey(issuer)
-    const publicKey = draftIssuerOf(issuer)?.publicKey
-    if (publicKey === undefined) throw new DomainError('signer_not_found', 'No such signer.')
+    const publicKey = spkiOf(key)
     const tbs = writeTbsRevocationList({
       issuer: subject,
       thisUpdateMs: list.thisUpdateMs,
-      nextUpdateMs: list.thisUpdateMs + validMs,
+      nextUpdateMs: state === 'REVOKED' ? neverMs : list.thisUpdateMs + validMs,
       entries: list.entries,
       extensions: [
         authorityKeyIdentifier(sha1(readPoint(publicKey))),
@@ -187,4 +193,8 @@ export class RevocationListService {
     })
     return signFrame(tbs, (bytes) => this.#custody.sign(tenantId, key, bytes))
   }
+}
+
+function noSuchList(): DomainError {
+  return new DomainError('signer_not_found', 'No such list.')
 }

@@ -1,6 +1,6 @@
 import { parseCertificate, signFrame } from '@countersign/protocol/certificate/certificate.ts'
 import { writeName } from '@countersign/protocol/certificate/name.ts'
-import { readPoint } from '@countersign/protocol/certificate/public-key.ts'
+import { readPoint, spkiFromJwk } from '@countersign/protocol/certificate/public-key.ts'
 import { encodeBase64url } from '@countersign/protocol/encoding/base64.ts'
 import { encodeHex } from '@countersign/protocol/encoding/hex.ts'
 import { sha1, sha256 } from '#custody/digests.ts'
@@ -11,6 +11,7 @@ import { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import type { Storage, Stores } from '../storage.ts'
+import type { SigningKey } from '../tenants/signing-key-store.ts'
 import { authorityName, draftCertificate } from './certificate-drafts.ts'
 import { type Issuer, type KeyHashes, rootGeneration, rootId } from './issuer.ts'
 
@@ -130,6 +131,14 @@ export function signingKeyOf(
     createdAtMs: nowMs,
     retiredAtMs: null,
   }
+}
+
+/** The public key of an authority, SubjectPublicKeyInfo. */
+export function spkiOf(key: Pick<SigningKey, 'publicJwk'> | undefined): Uint8Array {
+  const { x, y } = key?.publicJwk ?? {}
+  const spki = x === undefined || y === undefined ? undefined : spkiFromJwk({ x, y })
+  if (spki === undefined) throw new Error('A signer has no P-256 key.')
+  return spki
 }
 
 /** How OCSP names the key. */

@@ -63,7 +63,7 @@ export class SignatureCertificates {
     if (status === 'REVOKED' || issued.revokedAtMs !== null) return 'revoked'
     if (serial !== issued.serial) return 'replaced'
     const signer = await issuers.find(tenantId, issued.issuerId)
-    if (signer?.certificate === undefined) return 'revoked'
+    if (signer?.certificate === undefined || signer.state === 'REVOKED') return 'revoked'
     const anchor = await this.#roots.anchor(tenantId)
     const authority = this.#authorities.certificate(signer.certificate)
     const fault = await findPathFault({

@@ -7,6 +7,7 @@ import {
 } from '#test/support/certificates.ts'
 import { engines, platformAdmin, refusal, testCaller } from '#test/support/core.ts'
 import { csrOf } from '#test/support/device-keys.ts'
+import { writtenRecords } from '#test/support/journal.ts'
 
 describe.each(engines)('signers on %s', (engine) => {
   let bench: CertificateBench
@@ -125,7 +126,14 @@ describe.each(engines)('signers on %s', (engine) => {
     await expect(signers().get(bench.admin, tenantId, 'current')).rejects.toThrow(
       refusal('signer_not_found'),
     )
-    expect(await bench.core.storage.read.signingKeys.list(tenantId, 'certificates')).toHaveLength(1)
+    const keys = bench.core.storage.read.signingKeys
+    expect(await keys.list(tenantId, 'certificates')).toHaveLength(2)
+    await bench.core.pki.signerClosing.closeDue()
+    expect(await keys.list(tenantId, 'certificates')).toHaveLength(1)
+    await bench.core.pki.signerClosing.closeDue()
+    const records = await writtenRecords(bench.core.test.database, tenantId)
+    const ends = records.filter(({ target }) => target?.id === signer.id).slice(-2)
+    expect(ends.map(({ action }) => action)).toEqual(['signer.revoked', 'signer.key-destroyed'])
     const device = bench.createDevice()
     const csr = await csrOf(device.deviceKey)
     await expect(

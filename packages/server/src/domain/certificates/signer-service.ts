@@ -150,7 +150,8 @@ export class SignerService {
   }
 
   /**
-   * Ends a signer: its certificate is erased and on the root's list, its key destroyed. None takes its place.
+   * Ends a signer: its certificate is erased and on the root's list. Its key signs the last revocation lists, within seconds,
+   * and is destroyed then, see `SignerClosing`. None takes its place.
    *
    * @throws DomainError `forbidden`, `tenant_not_found`, `signer_not_found`; `state_conflict` when it is revoked.
    */
@@ -185,6 +186,7 @@ export class SignerService {
         throw new DomainError('in_use', 'Certificates were requested from the signer.')
       }
       await this.#endCertificate(stores, caller, found, this.#clock())
+      if (found.kid !== undefined) await stores.signingKeys.remove(tenantId, found.kid)
       await stores.pki.certificates.remove(tenantId, found.id)
       await this.#report(stores, caller, 'signer.deleted', found)
       return found
@@ -232,7 +234,7 @@ export class SignerService {
   async #endCertificate(
     stores: Stores,
     caller: Caller,
-    { tenantId, id, kid }: Signer,
+    { tenantId, id }: Signer,
     nowMs: number,
   ): Promise<void> {
     const certificate = await stores.pki.certificates.find(tenantId, id)
@@ -241,7 +243,6 @@ export class SignerService {
       const failure = 'The signer was revoked.'
       await endCertificate(stores, caller, certificate, { reason, failure, nowMs })
     }
-    if (kid !== undefined) await stores.signingKeys.remove(tenantId, kid)
   }
 
   #forget({ tenantId, kid }: Signer): void {

@@ -13,6 +13,7 @@ import { appVersions } from './0011-app-versions.ts'
 import { apps } from './0012-apps.ts'
 import { nonces } from './0014-nonces.ts'
 import { trustedIssuers } from './0015-trusted-issuers.ts'
+import { signerClosing } from './0016-signer-closing.ts'
 
 export interface Migration {
   readonly version: number
@@ -36,6 +37,7 @@ export const migrations: readonly Migration[] = [
   { version: 12, name: 'apps', statements: apps },
   { version: 14, name: 'nonces', statements: nonces },
   { version: 15, name: 'trusted-issuers', statements: trustedIssuers },
+  { version: 16, name: 'signer-closing', statements: signerClosing },
 ]
 
 export const latestVersion = migrations.at(-1)?.version ?? 0
