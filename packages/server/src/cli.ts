@@ -269,6 +269,8 @@ command(simulate, 'phone', 'phones: they enrol, show what waits, approve or reje
   .option('--bio', 'with --enrol: also make a biometric key; using it asks nobody')
   .option('--pin-file <file>', 'the PIN; default: it is asked for, without echo')
   .option('--locale <tags>', 'languages of the person, the best first, such as de-AT,en')
+  .option('--app-version <version>', 'what the phone says it runs; default: 0.1.0')
+  .option('--integrity <hex>', 'and what it says its app measures')
   .option('--approve-all', 'approve without asking')
   .option('--reject-all', 'reject without asking')
   .option('--count <n>', 'end after so many decisions; 0: do not wait for any')

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { text as readAll } from 'node:stream/consumers'
+import type { AppFacts } from '@countersign/device-sdk/app-facts.ts'
 import { Device } from '@countersign/device-sdk/device.ts'
 import { DeviceError } from '@countersign/device-sdk/device-error.ts'
 import { parseEnrolmentPayload } from '@countersign/device-sdk/enrolment-payload.ts'
@@ -18,6 +19,8 @@ export interface SimulatePhoneOptions {
   readonly bio?: boolean
   readonly pinFile?: string
   readonly locale?: string
+  readonly appVersion?: string
+  readonly integrity?: string
   readonly approveAll?: boolean
   readonly rejectAll?: boolean
   readonly count?: string
@@ -30,12 +33,9 @@ export interface SimulatePhoneOptions {
 const phonesMax = 100
 const localesMax = 10
 const payloadBytesMax = 4_096
-const app = {
-  name: 'countersign-simulator',
-  platform: 'Node',
-  architecture: 'any',
-  versionStr: '0.1.0',
-}
+/** Fixed when a phone enrols; what may change is said by the options. */
+const appIdentity = { name: 'countersign-simulator', platform: 'Node', architecture: 'any' }
+const appVersionDefault = '0.1.0'
 
 /** Behaves like phones towards a running server: enrols, shows what waits, approves or rejects. */
 export async function simulatePhone(
@@ -48,6 +48,7 @@ export async function simulatePhone(
   const decisionsMax = number('--count', options.count, 0, 1_000_000)
   const seconds = number('--seconds', options.seconds, 1, 31_536_000)
   const locales = localesOf(options.locale)
+  const app = appOf(options)
   const isSilent = decisionsMax === 0
   if (habit === 'ask' && !isSilent && !process.stdin.isTTY) {
     throw usage('there is no terminal to ask at: use --approve-all or --reject-all')
@@ -71,7 +72,7 @@ export async function simulatePhone(
   const devices: [string, Device][] = []
   try {
     for (const name of names) {
-      const device = await openPhone(name, terminal, options, { prompt, pin, locales })
+      const device = await openPhone(name, terminal, options, { prompt, pin, locales, app })
       terminal.note(
         `${name}: device ${device.deviceId} of ${device.userId}, ${device.tenantId}, at ${device.server}`,
       )
@@ -109,10 +110,12 @@ async function openPhone(
     prompt,
     pin,
     locales,
+    app,
   }: {
     prompt: PhonePrompt
     pin: string | undefined
     locales: readonly string[] | undefined
+    app: AppFacts
   },
 ): Promise<Device> {
   const storage = new FileStorage(resolve(join(options.state, `${name}.json`)))
@@ -171,6 +174,17 @@ function habitOf({ approveAll, rejectAll, enrol, name }: SimulatePhoneOptions): 
   if (enrol !== undefined && name.includes(',')) throw usage('--enrol is for one phone')
   if (approveAll === true) return 'approve'
   return rejectAll === true ? 'reject' : 'ask'
+}
+
+/** What a phone says of itself may be wrong, but not malformed. */
+function appOf({ appVersion, integrity }: SimulatePhoneOptions): AppFacts {
+  const versionStr = appVersion ?? appVersionDefault
+  if (!/^\d{1,7}\.\d{1,3}\.\d{1,10}$/.test(versionStr)) throw usage('--app-version takes 1.2.3')
+  if (integrity === undefined) return { ...appIdentity, versionStr }
+  if (!/^([0-9a-f]{2}){16,64}$/.test(integrity)) {
+    throw usage('--integrity takes 16 to 64 bytes in lower-case hex')
+  }
+  return { ...appIdentity, versionStr, integrity }
 }
 
 function localesOf(text: string | undefined): readonly string[] | undefined {
