@@ -90,7 +90,7 @@ test('phones in two languages sign two texts of one template, and files alone pr
   const jwks = write('jwks.json', await open('/jwks'))
   const anchor = write('root.der', await open('/issuers/root/certificate'))
   await scene.call('POST', '/tenants/acme/audit/checkpoints')
-  for (const { name, locale, id } of asked) {
+  const proofs = asked.map(async ({ name, locale, id }) => {
     expect(decisions.find((one) => one.phone === name)).toMatchObject({
       approvalId: id,
       text: texts[locale],
@@ -110,7 +110,8 @@ test('phones in two languages sign two texts of one template, and files alone pr
     // Records that came later stand between this one and the checkpoint.
     expect(failed.filter((check) => check !== 'checkpoint.covers')).toEqual([])
     expect(checks.map((check) => check.name)).toContain('signature.1.covers')
-  }
+  })
+  await Promise.all(proofs)
 
   // She has learned it since.
   const id = await start(mary.userId, 'com.acme.pay')

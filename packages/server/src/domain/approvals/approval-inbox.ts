@@ -41,6 +41,11 @@ export const inboxItemsMax = 100
 /** What is looked at to find them, in pages: more may be asked of a user's other devices. */
 const inboxPagesMax = 50
 
+/** Takes a withdrawal back. */
+class ShownMeanwhile extends Error {
+  override readonly name = 'ShownMeanwhile'
+}
+
 /** The end of what cannot be shown. */
 const withdrawal = {
   ...cancellation,
@@ -165,18 +170,26 @@ export class ApprovalInbox {
 
   /** What nobody was shown ends here, so that whoever asked learns of it at once. */
   async #withdraw(session: DeviceSession, approval: Approval): Promise<InboxItem> {
-    const ended =
-      approval.status === 'PENDING'
-        ? await this.#ending.end(Caller.system(), approval, withdrawal, async (stores) => {
-            const { tenantId, id } = approval
+    const { tenantId, id } = approval
+    if (approval.status === 'PENDING') {
+      try {
+        const ended = await this.#ending.end(
+          Caller.system(),
+          approval,
+          withdrawal,
+          async (stores) => {
             const now = await stores.approvals.find(tenantId, id)
-            // Another device was shown it since: that one may still decide.
-            if (now?.retrievedAtMs !== null) throw new DeviceRefusal('not_found')
-          })
-        : undefined
-    if (ended !== undefined) return { approval: ended, delivery: undefined }
-    const now = await this.find(session, approval.id)
-    if (isFinal(now.approval)) return now
+            if (now?.retrievedAtMs !== null) throw new ShownMeanwhile()
+          },
+        )
+        if (ended !== undefined) return { approval: ended, delivery: undefined }
+      } catch (error) {
+        // Who was shown it may still decide.
+        if (!(error instanceof ShownMeanwhile)) throw error
+      }
+    }
+    const now = await this.find(session, id)
+    if (now.delivery !== undefined || isFinal(now.approval)) return now
     throw new DeviceRefusal('not_found')
   }
 

@@ -1,6 +1,7 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { refusal } from '#test/support/core.ts'
-import { fillPlaceholders } from './placeholders.ts'
+import { fillPlaceholders, fillTemplate } from './placeholders.ts'
 
 describe('fillPlaceholders', () => {
   test.each([
@@ -47,3 +48,41 @@ describe('fillPlaceholders', () => {
     expect(performance.now() - before).toBeLessThan(500)
   })
 })
+
+describe('fillTemplate', () => {
+  test('gives exactly what stands there, or a fault: never a gap, whatever texts and values hold', () => {
+    const names = ['a', 'b', 'c.d', 'toString', '__proto__']
+    const literal = fc.string({ unit: fc.constantFrom('x', ' ', '{', '}', '$', '&', '<', 'ö') })
+    const part = fc.oneof(
+      literal
+        .filter((text) => !/^\}|\{$|\{\{/.test(text))
+        .map((text) => ({ text, name: undefined })),
+      fc.constantFrom(...names).map((name) => ({ text: `{{${name}}}`, name })),
+    )
+    const value = fc.oneof(literal, fc.integer(), fc.boolean(), fc.constant(null), fc.constant([1]))
+    const data = fc.record({ a: value, b: value, c: fc.record({ d: value }) }, { requiredKeys: [] })
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 6 }), data, (parts, values) => {
+        const givenFor = (name: string): unknown =>
+          name === 'c.d' ? values.c?.d : name === 'a' || name === 'b' ? values[name] : undefined
+        const isGap = (name: string) => ['', 'undefined', 'object'].includes(gapOf(givenFor(name)))
+        const filled = fillTemplate(parts.map(({ text }) => text).join(''), values)
+        if (parts.some(({ name }) => name !== undefined && isGap(name))) {
+          expect(filled).toHaveProperty('fault')
+        } else {
+          const wanted = parts.map(({ text, name }) => (name === undefined ? text : givenFor(name)))
+          expect(filled).toEqual({ text: wanted.join('') })
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test.each(['{{a', 'x {{ y', '{{a}b}}', '{{a}} {{'])('%s is a fault', (content) => {
+    expect(fillTemplate(content, { a: 1 })).toHaveProperty('fault')
+  })
+})
+
+function gapOf(value: unknown): string {
+  return value === '' ? '' : typeof value
+}

@@ -40,7 +40,7 @@ export function fillTemplate(
   content: string,
   data: PlaceholderData,
 ): { readonly text: string } | { readonly fault: string } {
-  if (content.replaceAll(tagPattern, '').includes('{{')) {
+  if (content.replaceAll(tagPattern, ' ').includes('{{')) {
     return { fault: 'has braces that are no placeholder' }
   }
   try {
