@@ -48,6 +48,13 @@ export class Answer {
     return Number(value)
   }
 
+  oneOfNumbers<const Value extends number>(name: string, values: readonly Value[]): Value {
+    const value = this.#members[name]
+    const known = values.find((candidate) => candidate === value)
+    if (known === undefined) throw wrong(`has another ${name}`)
+    return known
+  }
+
   flag(name: string): boolean {
     return this.#members[name] === true
   }

@@ -64,6 +64,8 @@ const advices: Readonly<Record<string, Advice>> = {
   signature_invalid: 'retrieve_again',
   certificate_not_usable: 'retrieve_again',
   approval_not_retrieved: 'retrieve_again',
+  // The copy is the server's value by then.
+  version_conflict: 'retrieve_again',
   approval_final: 'close',
   no_decision_expected: 'close',
   not_found: 'close',

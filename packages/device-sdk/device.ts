@@ -18,6 +18,7 @@ import {
 import { type EnrolmentPayload, parseEnrolmentPayload } from './enrolment-payload.ts'
 import { DeviceEvents } from './events.ts'
 import { DeviceLogin, type Factor, type LoginOptions, type Session } from './login.ts'
+import { DeviceProperties } from './properties.ts'
 import { type LinkOptions, ServerLink } from './server-link.ts'
 import { signJws } from './signing-key.ts'
 import type { DeviceStorage } from './storage/device-storage.ts'
@@ -46,6 +47,7 @@ export class Device {
   readonly certificates: DeviceCertificates
   readonly approvals: DeviceApprovals
   readonly events: DeviceEvents
+  readonly properties: DeviceProperties
   readonly #memory: DeviceMemory
   readonly #login: DeviceLogin
 
@@ -55,6 +57,7 @@ export class Device {
     this.#login = new DeviceLogin(memory, userId)
     this.certificates = new DeviceCertificates(memory, this.#login, userId)
     this.approvals = new DeviceApprovals(memory, this.#login, this.certificates, userId)
+    this.properties = new DeviceProperties(memory, this.#login, userId)
     this.events = new DeviceEvents(memory, this.#login, this.approvals, userId)
   }
 

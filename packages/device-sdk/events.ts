@@ -7,6 +7,7 @@ import { DeviceError } from './device-error.ts'
 import type { DeviceMemory } from './device-memory.ts'
 import { EventStreamParser } from './event-stream.ts'
 import type { DeviceLogin } from './login.ts'
+import { changeFrom, type PropertyChange } from './property.ts'
 import { problemOf } from './server-link.ts'
 
 /** Something that happened for the user on this device. Delivery is at least once; the same id is told once. */
@@ -17,6 +18,8 @@ export interface DeviceEvent {
   readonly approvalId: string | undefined
   /** Why an approval was cancelled or the client disconnected. */
   readonly reason: string | undefined
+  /** Of `property.changed`: what to hand to `properties.follow`. */
+  readonly property: PropertyChange | undefined
 }
 
 /** How events come: as a stream, by asking for events, or by asking for what waits. */
@@ -191,7 +194,7 @@ export class DeviceEvents {
       const waiting = await this.#approvals.list()
       for (const { approvalId, kind } of waiting) {
         const type = kind === 'MESSAGE' ? 'message.available' : 'approval.available'
-        yield { id: approvalId, type, approvalId, reason: undefined }
+        yield { id: approvalId, type, approvalId, reason: undefined, property: undefined }
       }
       yield 'alive'
       await pause(listEveryMs, signal)
@@ -235,11 +238,13 @@ function eventOf(value: unknown): DeviceEvent {
 
 function eventFrom(answer: Answer): DeviceEvent {
   const data = answer.object('data')
+  const type = answer.text('type', /^[a-z][a-z.]{0,63}$/)
   return {
     id: answer.text('id', ulidPattern),
-    type: answer.text('type', /^[a-z][a-z.]{0,63}$/),
+    type,
     approvalId: data.optionalText('approvalId', ulidPattern),
     reason: data.optionalText('reason'),
+    property: type === 'property.changed' ? changeFrom(data) : undefined,
   }
 }
 

@@ -29,6 +29,8 @@ export interface Call {
   readonly token?: string
   /** Whether the proof must carry a server nonce from the beginning (`createToken`). */
   readonly needsNonce?: boolean
+  /** Default: 1 MiB. */
+  readonly replyBytesMax?: number
 }
 
 export interface Reply {
@@ -39,7 +41,7 @@ export interface Reply {
 }
 
 const timeoutDefaultMs = 20_000
-const replyBytesMax = 1_048_576
+const replyBytesDefault = 1_048_576
 /** Each is repeated once, and no call is sent more often than this. */
 const repeatable = ['use_dpop_nonce', 'clock_skew']
 const attemptsMax = repeatable.length + 1
@@ -117,7 +119,7 @@ export class ServerLink {
       const reply = {
         status: response.status,
         headers: response.headers,
-        body: await bodyOf(response),
+        body: await bodyOf(response, call.replyBytesMax ?? replyBytesDefault),
       }
       if (response.ok) return reply
       const error = problemOf(reply)
@@ -195,8 +197,8 @@ function contentOf(body: object | URLSearchParams, headers: Headers): string {
   return JSON.stringify(body)
 }
 
-async function bodyOf(response: Response): Promise<unknown> {
-  const bytes = await bytesOf(response)
+async function bodyOf(response: Response, bytesMax: number): Promise<unknown> {
+  const bytes = await bytesOf(response, bytesMax)
   if (bytes.length === 0) return undefined
   const type = response.headers.get('content-type') ?? ''
   if (!/^application\/(problem\+)?json\b/.test(type)) {
@@ -216,19 +218,19 @@ async function bodyOf(response: Response): Promise<unknown> {
 }
 
 /** Reads a body up to a bound. */
-async function bytesOf(response: Response): Promise<Uint8Array> {
+async function bytesOf(response: Response, bytesMax: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let length = 0
   try {
     for await (const chunk of response.body ?? []) {
       length += chunk.length
-      if (length > replyBytesMax) break
+      if (length > bytesMax) break
       chunks.push(chunk)
     }
   } catch (cause) {
     throw new DeviceError('unreachable', 'The answer did not come to its end.', { cause })
   }
-  if (length > replyBytesMax) {
+  if (length > bytesMax) {
     throw new DeviceError('answer_invalid', "The server's answer is too long.")
   }
   const bytes = new Uint8Array(length)

@@ -7,6 +7,8 @@ import type { DeviceEvent } from '../events.ts'
 import type { Factor } from '../login.ts'
 import { IndexedDbStorage } from '../storage/indexed-db-storage.ts'
 import { visibleLine, visibleText } from '../visible-text.ts'
+import { element, part } from './page-parts.ts'
+import { PropertyList } from './property-list.ts'
 
 const app = {
   name: 'countersign-simulator',
@@ -85,12 +87,23 @@ async function live(device: Device): Promise<void> {
   say(`${device.userId} at ${device.server}, ${device.tenantId}. Waiting.`)
   const { signal } = new AbortController()
   const onRetry = (error: unknown) => say(`${reasonOf(error)} Trying again.`)
+  const properties = new PropertyList(device, attempt)
+  await attempt(() => properties.show())
   for await (const event of device.events.listen({ signal, onRetry })) {
-    await attempt(() => meet(device, event))
+    await attempt(() => meet(device, properties, event))
   }
 }
 
-async function meet(device: Device, { type, approvalId, reason }: DeviceEvent): Promise<void> {
+async function meet(
+  device: Device,
+  properties: PropertyList,
+  { type, approvalId, reason, property }: DeviceEvent,
+): Promise<void> {
+  if (property !== undefined) {
+    await device.properties.follow(property)
+    await properties.show()
+    return
+  }
   if (approvalId === undefined) {
     say(`${type} ${reason ?? ''}`)
     return
@@ -167,20 +180,6 @@ function cardOf(approvalId: string): HTMLElement | undefined {
   return [...cards.querySelectorAll('article')].find(
     ({ dataset }) => dataset.approval === approvalId,
   )
-}
-
-function element<Type extends Element>(id: string, type: new () => Type): Type {
-  return part(document, `#${id}`, type)
-}
-
-function part<Type extends Element>(
-  within: ParentNode,
-  selector: string,
-  type: new () => Type,
-): Type {
-  const found = within.querySelector(selector)
-  if (!(found instanceof type)) throw new TypeError(`The page lacks ${selector}.`)
-  return found
 }
 
 const enrolled = await Device.open(options)

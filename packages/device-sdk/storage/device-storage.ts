@@ -1,4 +1,5 @@
 import type { CertificateProfile } from '../certificate-profile.ts'
+import type { CpFlags, PropertyAddress, TypedValue } from '../property.ts'
 import type { SigningKey } from '../signing-key.ts'
 
 /**
@@ -47,6 +48,20 @@ export interface UserState {
   /** Id of the last event that was handled. */
   readonly lastEventId?: string
   readonly certificates: readonly CertificateState[]
+  /** Copies of properties, where their `cpFlags` ask for one. */
+  readonly properties?: readonly PropertyCopy[]
+}
+
+/** A property of which this device has a copy. */
+export interface PropertyCopy extends PropertyAddress, TypedValue {
+  /** Of the server's value that this one is, or was made from. */
+  readonly version: number
+  readonly cpFlags: CpFlags
+  readonly readOnly: boolean
+  /** The copy belongs where the keys are; all copies are kept there. */
+  readonly inKeystorage: boolean
+  /** Written here, and not at the server yet. */
+  readonly isPending?: boolean
 }
 
 export interface CertificateState {

@@ -275,6 +275,11 @@ command(simulate, 'phone', 'phones: they enrol, show what waits, approve or reje
   .option('--reject-all', 'reject without asking')
   .option('--count <n>', 'end after so many decisions; 0: do not wait for any')
   .option('--seconds <n>', 'end after so long; default: when it is interrupted')
+  .option('--properties', 'bring copies of properties up to date, and show all of them')
+  .option(
+    '--write <text...>',
+    'first write properties, such as user/dailyLimit=INTEGER:1000; shows all of them',
+  )
   .option('--browser', 'serve the phone as a page for browsers on this machine')
   .option('--url <url>', 'with --browser: of the server', 'http://127.0.0.1:8080')
   .option('--port <port>', 'with --browser: of the page; 0: any', '0')

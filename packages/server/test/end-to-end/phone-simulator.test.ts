@@ -66,6 +66,23 @@ describe('countersign simulate phone', () => {
     for (const id of ids) expect(await scene.statusOf(id)).toBe('REJECTED')
   })
 
+  test('writes and shows properties, nothing of them that a terminal would obey', async () => {
+    await enrol('frank', '--pin-file', 'pin')
+    const args = phone('--name', 'frank', '--count', '0', '--properties')
+    const writes = ['user/limit=INTEGER:1000', 'device/theme=UTF8STRING:dark=\u001b[2J']
+    const written = await runCommand([...args, '--write', ...writes])
+    expect(written, written.stderr).toMatchObject({ code: 0 })
+    const theme = { owner: 'device', name: 'theme', value: 'dark=\u001b[2J', version: 1 }
+    const limit = { owner: 'user', name: 'limit', type: 'INTEGER', value: '1000', cpFlags: 0 }
+    expect(documentOf(written).properties).toMatchObject([theme, limit])
+    expect(written.stderr).toContain('device/theme = dark=⟨U+001B⟩[2J (UTF8STRING, version 1)')
+    expect(written.stderr).not.toContain('\u001b')
+    const wrong = await runCommand([...args, '--write', 'user/limit=INTEGER:many'])
+    expect(wrong).toMatchObject({ code: 1 })
+    expect(documentOf(wrong)).toMatchObject({ error: { code: 'value_invalid' } })
+    expect(await runCommand([...args, '--write', 'limit=5'])).toMatchObject({ code: 2 })
+  })
+
   test('what cannot be is told with an exit code', async () => {
     const noTerminal = await runCommand(phone('--name', 'alice'))
     expect(noTerminal.code).toBe(2)

@@ -71,6 +71,17 @@ async function prove(browser: Browser): Promise<void> {
   assert.equal(await scene.statusOf(rejected), 'REJECTED')
   say('rejected')
 
+  await page.type('#property-name', 'theme')
+  await page.type('#property-value', '<b>dark</b>')
+  await page.click('#property-form button')
+  const item = `document.querySelector('[data-property="user/theme"]')`
+  await page.until(`${item} !== null`)
+  assert.equal(
+    await page.evaluate(`${item}.textContent`),
+    'user/theme = <b>dark</b> (UTF8STRING, version 1)',
+  )
+  say('wrote a property and showed it')
+
   await page.call('Page.reload')
   await page.until(waiting)
   const again = await scene.ask(userId, 'after a reload')

@@ -7,6 +7,7 @@ import type { DeviceEvent } from '@countersign/device-sdk/events.ts'
 import type { Factor } from '@countersign/device-sdk/login.ts'
 import { visibleLine } from '@countersign/device-sdk/visible-text.ts'
 import type { PhonePrompt } from './phone-prompt.ts'
+import { lineOf } from './phone-properties.ts'
 
 /** Who decides: the person at the terminal, or nobody. */
 export type Habit = 'ask' | 'approve' | 'reject'
@@ -51,6 +52,7 @@ export class PhoneLife {
   async run(signal: AbortSignal): Promise<void> {
     const onRetry = (error: unknown, waitMs: number) =>
       this.#say(`${reasonOf(error)} Again in ${Math.ceil(waitMs / secondMs)} s.`)
+    await this.#synchronise(signal)
     for await (const event of this.#device.events.listen({ signal, onRetry })) {
       try {
         await this.#meet(event, signal)
@@ -62,8 +64,26 @@ export class PhoneLife {
     }
   }
 
-  async #meet({ type, approvalId, reason }: DeviceEvent, signal: AbortSignal): Promise<void> {
-    if (approvalId === undefined) {
+  /** Copies of properties may be older than this start. */
+  async #synchronise(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#repeat(() => this.#device.properties.synchronise(), signal)
+    } catch (error) {
+      if (signal.aborted) return
+      if (!(error instanceof DeviceError) || error.advice === 'erase') throw error
+      this.#say(reasonOf(error))
+    }
+  }
+
+  async #meet(
+    { type, approvalId, reason, property }: DeviceEvent,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (property !== undefined) {
+      const now = await this.#repeat(() => this.#device.properties.follow(property), signal)
+      const gone = `${property.owner}/${visibleLine(property.name)} is gone`
+      this.#say(now === undefined ? gone : lineOf(now))
+    } else if (approvalId === undefined) {
       this.#say(`${visibleLine(type)} ${visibleLine(reason ?? '')}`.trimEnd())
     } else if (type === 'approval.cancelled') {
       this.#say(`${approvalId} is over: ${visibleLine(reason ?? 'cancelled')}`)

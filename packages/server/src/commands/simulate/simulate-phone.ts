@@ -11,6 +11,7 @@ import type { Terminal } from '../terminal.ts'
 import { type Habit, type PhoneDecision, PhoneLife, reasonOf } from './phone-life.ts'
 import { servePhonePage } from './phone-page-server.ts'
 import { PhonePrompt } from './phone-prompt.ts'
+import { dealWithProperties, lineOf, readWrites, type ToldProperty } from './phone-properties.ts'
 
 export interface SimulatePhoneOptions {
   readonly state: string
@@ -25,6 +26,8 @@ export interface SimulatePhoneOptions {
   readonly rejectAll?: boolean
   readonly count?: string
   readonly seconds?: string
+  readonly properties?: boolean
+  readonly write?: readonly string[]
   readonly browser?: boolean
   readonly url: string
   readonly port: string
@@ -45,6 +48,8 @@ export async function simulatePhone(
   if (options.browser === true) return servePhonePage(terminal, options)
   const names = namesOf(options.name)
   const habit = habitOf(options)
+  const writes = readWrites(options.write)
+  const showsProperties = options.properties === true || writes.length > 0
   const decisionsMax = number('--count', options.count, 0, 1_000_000)
   const seconds = number('--seconds', options.seconds, 1, 31_536_000)
   const locales = localesOf(options.locale)
@@ -58,6 +63,7 @@ export async function simulatePhone(
     options.pinFile === undefined ? undefined : readFileSync(options.pinFile, 'utf8').trim()
   mkdirSync(options.state, { recursive: true, mode: 0o700 })
   const decisions: PhoneDecision[] = []
+  const properties: ToldProperty[] = []
   const ending = new AbortController()
   const around = {
     prompt,
@@ -77,6 +83,11 @@ export async function simulatePhone(
         `${name}: device ${device.deviceId} of ${device.userId}, ${device.tenantId}, at ${device.server}`,
       )
       devices.push([name, device])
+      if (showsProperties) {
+        const told = await dealWithProperties(name, device, writes)
+        for (const property of told) terminal.note(`${name}: ${lineOf(property)}`)
+        properties.push(...told)
+      }
     }
     if (!isSilent) {
       const stops = [terminal.signal, ending.signal]
@@ -96,7 +107,8 @@ export async function simulatePhone(
     tenantId,
     server,
   }))
-  terminal.result({ phones, decisions }, [
+  const listed = showsProperties ? { properties } : {}
+  terminal.result({ phones, decisions, ...listed }, [
     `phones: ${phones.length}, decisions: ${decisions.length}`,
   ])
 }
