@@ -8,6 +8,7 @@ import {
   testCaller,
 } from '#test/support/core.ts'
 import { AppService } from './app-service.ts'
+import { AppVersionService } from './app-version-service.ts'
 import { PolicyLookup } from './policy-lookup.ts'
 import { PolicyService } from './policy-service.ts'
 
@@ -41,11 +42,16 @@ test('no statement about apps and policies reads a tenant from end to end', asyn
   await new PolicyLookup(core).policyFor(target)
   await policies.unassign(admin, tenantId, id)
   await policies.delete(admin, tenantId, 'crowd')
+  const version = { appName: 'bank', platform: 'Android', versionStr: '1.0.0' }
+  const flags = { registerUserId: 'registrar', isLocked: false, checksIntegrity: true }
+  await new AppVersionService(core).create(admin, tenantId, { ...version, ...flags })
   await apps.delete(admin, tenantId, 'bank')
 
   const { database } = core.test
   if (!(database instanceof SqliteDatabase)) throw new Error('This is about SQLite.')
-  const ours = [...seen].filter((sql) => /"(app|registration_policy|policy_assignment)"/.test(sql))
+  const ours = [...seen].filter((sql) =>
+    /"(app|registration_policy|policy_assignment)"|delete from "app_/.test(sql),
+  )
   expect(ours.length).toBeGreaterThan(18)
   const found = await Promise.all(
     ours.map((sql) => explain('sqlite', `sqlite:${database.path}`, sql)),

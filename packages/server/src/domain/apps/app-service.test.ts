@@ -226,6 +226,42 @@ describe.each(engines)('apps on %s', (engine) => {
     ])
   })
 
+  test('a deleted app takes its versions along, with what is registered and reported for them, and those of no other', async () => {
+    const { storage } = core
+    const integrity = 'a'.repeat(64)
+    const add = (appName: string, versionStr: string) =>
+      storage.transaction(async ({ appVersions: { versions, registrations, votes } }) => {
+        const id = core.nextId()
+        const platform = 'Android'
+        const flags = { isLocked: false, checksIntegrity: true }
+        const version = { tenantId, id, appName, platform, versionStr, registerUserId: 'r' }
+        await versions.insert({ ...version, ...flags }, 1)
+        const place = { tenantId, versionId: id, architecture: 'arm64', integrity }
+        await votes.put({ ...place, deviceId: `device of ${id}` }, 1)
+        await registrations.register({ ...place, registeredBy: 'r', sdkVersion: '1', nowMs: 1 })
+        return id
+      })
+    const isLeft = async (id: string) => {
+      const { versions, registrations, votes } = storage.read.appVersions
+      const vote = { tenantId, versionId: id, architecture: 'arm64', integrity }
+      return [
+        (await versions.find(tenantId, id)) !== undefined,
+        (await registrations.listOf(tenantId, [id])).get(id)?.length === 1,
+        await votes.isWaiting({ ...vote, deviceId: `device of ${id}` }, 2),
+      ]
+    }
+    for (const name of ['versioned', 'versioned too'])
+      await apps.create(admin, tenantId, name, plain)
+    const gone = [await add('versioned', '1.0.0'), await add('versioned', '1.0.1')]
+    const kept = await add('versioned too', '1.0.0')
+    for (const id of [...gone, kept]) expect(await isLeft(id)).toEqual([true, true, true])
+    await apps.delete(admin, tenantId, 'versioned')
+    for (const id of gone) expect(await isLeft(id)).toEqual([false, false, false])
+    expect(await isLeft(kept)).toEqual([true, true, true])
+    const records = await waitingRecords(core, tenantId)
+    expect(records.at(-1)).toMatchObject({ action: 'app.deleted', detail: { versions: 2 } })
+  })
+
   test('a deleted tenant leaves no app, policy or assignment', async () => {
     const owner = testCaller('gone', ['ast:write'])
     const policies = new PolicyService(core)

@@ -90,14 +90,6 @@ const count = statement((db, p: { tenantId: string }) =>
     .where('tenant_id', '=', p.tenantId),
 )
 
-const listIdsOfApp = statement((db, p: { tenantId: string; appName: string }) =>
-  db
-    .selectFrom('app_version')
-    .select('id')
-    .where('tenant_id', '=', p.tenantId)
-    .where('app_name', '=', p.appName),
-)
-
 const remove = statement((db, p: VersionKey) =>
   db.deleteFrom('app_version').where('tenant_id', '=', p.tenantId).where('id', '=', p.id),
 )
@@ -154,10 +146,6 @@ export class AppVersionStore {
   /** A tenant has a bounded number of versions. */
   async count(tenantId: string): Promise<number> {
     return Number((await this.#queries.first(count, { tenantId }))?.count ?? 0)
-  }
-
-  async listIdsOfApp(tenantId: string, appName: string): Promise<string[]> {
-    return (await this.#queries.all(listIdsOfApp, { tenantId, appName })).map(({ id }) => id)
   }
 
   /** @returns false when there is no such version. */

@@ -29,6 +29,8 @@ interface Key {
   readonly name: string
 }
 
+/** The limits are counted before, not while, something is added: several at once may go a little beyond them. */
+const listedMaxFactor = 2
 /** In place of a platform or an architecture: all. */
 const every = ''
 
@@ -214,7 +216,7 @@ export class PolicyStore {
 
   /** All of them, by name. */
   async list(tenantId: string): Promise<NamedRule[]> {
-    const limit = policiesPerTenantMax
+    const limit = policiesPerTenantMax * listedMaxFactor
     return (await this.#queries.all(list, { tenantId, limit })).map(asNamedRule)
   }
 
@@ -260,7 +262,7 @@ export class PolicyStore {
 
   /** All of them, the oldest first. */
   async listAssignments(tenantId: string): Promise<StoredAssignment[]> {
-    const limit = assignmentsPerTenantMax
+    const limit = assignmentsPerTenantMax * listedMaxFactor
     return (await this.#queries.all(listAssignments, { tenantId, limit })).map(asStoredAssignment)
   }
 
@@ -268,7 +270,7 @@ export class PolicyStore {
   async listAssignmentsOf(
     tenantId: string,
     name: string,
-    limit: number = assignmentsPerTenantMax,
+    limit: number = assignmentsPerTenantMax * listedMaxFactor,
   ): Promise<PolicyAssignment[]> {
     const rows = await this.#queries.all(listAssignmentsOf, { tenantId, name, limit })
     return rows.map((row) => asStoredAssignment(row).assignment)
