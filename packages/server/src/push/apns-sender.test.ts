@@ -11,6 +11,7 @@ import {
   openJwt,
   providerTls,
   startApnsServer,
+  startRouter,
   trustTestProviders,
 } from '#test/support/push-providers.ts'
 import { ApnsSender } from './apns-sender.ts'
@@ -260,6 +261,20 @@ describe('the connection', () => {
     })
     expect(await send()).toMatchObject({ verdict: 'taken' })
     expect(server.connectionCount).toBe(3)
+  })
+
+  test('that was forgotten on the way while it was quiet costs no message its time', async () => {
+    await using router = await startRouter(server.origin)
+    const quiet = new Http2Connections(ways.providers.guard, { quietMs: 0 })
+    const target = { origin: router.origin, credentials: 'x' }
+    const call = { path: '/3/device/ab', headers: {}, body: Buffer.from('{}') }
+    expect((await quiet.post(target, call, inTime())).statusCode).toBe(200)
+    expect((await quiet.post(target, call, inTime())).statusCode).toBe(200)
+    expect(server.connectionCount).toBe(1)
+    router.forget()
+    expect((await quiet.post(target, call, inTime())).statusCode).toBe(200)
+    expect(server.connectionCount).toBe(2)
+    quiet.close()
   })
 
   test('that always breaks is given up after two tries', async () => {

@@ -9,6 +9,7 @@ import {
 import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls, type SecureContext, type TLSSocket } from 'node:tls'
 import type { AddressGuard, ExchangeAnswer } from '#domain/outbox/http-exchange.ts'
+import { Liveness } from './http2-liveness.ts'
 
 /** Where to, and as whom: connections are not shared between credentials. */
 export interface Http2Target {
@@ -27,6 +28,8 @@ export interface Http2Call {
 
 const connectMsMax = 10_000
 const idleMsMax = 10 * 60_000
+/** Longer than pauses between messages of a busy moment, shorter than what common routers remember. */
+const quietMs = 60_000
 const connectionsMax = 64
 const answerBodyBytesMax = 65_536
 const answerHeaderBytesMax = 16_384
@@ -38,6 +41,12 @@ const userAgent = 'Countersign'
 const nothing = new Uint8Array()
 type Failure = NonNullable<ExchangeAnswer['error']>
 
+/** A connection, from the moment at which it is begun. */
+interface Opened {
+  readonly opening: Promise<ClientHttp2Session | Failure>
+  session: ClientHttp2Session | undefined
+}
+
 /**
  * Kept HTTP/2 connections to providers: many messages at once over one. What the other side ends (GOAWAY, an idle limit,
  * a reset) is replaced with the next message; calls that the end left open go over the new connection.
@@ -45,30 +54,36 @@ type Failure = NonNullable<ExchangeAnswer['error']>
 export class Http2Connections {
   readonly #guard: AddressGuard
   /** The least recently opened first. */
-  readonly #open = new Map<string, Promise<ClientHttp2Session | Failure>>()
+  readonly #open = new Map<string, Opened>()
+  readonly #liveness: Liveness
   #isClosed = false
 
-  constructor(guard: AddressGuard) {
+  /** @param options.quietMs after which a connection is asked whether it still stands before it is used. */
+  constructor(guard: AddressGuard, options: { readonly quietMs?: number } = {}) {
     this.#guard = guard
+    this.#liveness = new Liveness(options.quietMs ?? quietMs)
   }
 
   /** One POST. Never throws; the signal ends it as TIMEOUT. */
   async post(target: Http2Target, call: Http2Call, signal: AbortSignal): Promise<ExchangeAnswer> {
-    for (let tries = 1; ; tries++) {
-      if (this.#isClosed || signal.aborted) return failed(signal.aborted ? 'TIMEOUT' : 'CONNECTION')
+    for (let tries = 1; tries <= triesMax; tries++) {
+      if (this.#isClosed || signal.aborted) break
       const session = await Promise.race([this.#session(target), timeOver(signal)])
       if (typeof session === 'string') return failed(session)
-      const answer = await exchange(session, call, signal)
+      const answer = (await this.#liveness.isAlive(session))
+        ? await exchange(session, call, signal)
+        : 'lost'
       if (answer === 'lost' || answer.error === 'TIMEOUT') this.#leave(target, session)
+      else this.#liveness.note(session)
       if (answer !== 'lost') return answer
-      if (tries === triesMax) return failed('CONNECTION')
     }
+    return failed(signal.aborted ? 'TIMEOUT' : 'CONNECTION')
   }
 
   /** Ends all connections; calls that are under way end as CONNECTION. */
   close(): void {
     this.#isClosed = true
-    for (const opening of this.#open.values()) {
+    for (const { opening } of this.#open.values()) {
       void opening.then((session) => typeof session === 'string' || session.destroy())
     }
     this.#open.clear()
@@ -77,16 +92,19 @@ export class Http2Connections {
   #session(target: Http2Target): Promise<ClientHttp2Session | Failure> {
     const name = nameOf(target)
     const kept = this.#open.get(name)
-    if (kept !== undefined) return kept
+    if (kept !== undefined) return kept.opening
     if (this.#open.size >= connectionsMax) this.#closeFirst()
     const opening = this.#connect(target).catch((): Failure => 'CONNECTION')
-    this.#open.set(name, opening)
+    const opened: Opened = { opening, session: undefined }
+    this.#open.set(name, opened)
     const forget = (): void => {
-      if (this.#open.get(name) === opening) this.#open.delete(name)
+      if (this.#open.get(name) === opened) this.#open.delete(name)
     }
     void opening.then((session) => {
       if (typeof session === 'string') return forget()
+      opened.session = session
       if (this.#isClosed) session.destroy()
+      this.#liveness.note(session)
       // No new call goes over a connection whose end was announced; those under way may finish.
       session.once('goaway', forget)
       session.once('close', forget)
@@ -102,9 +120,7 @@ export class Http2Connections {
   /** Nothing new goes over a connection that gave no answer. */
   #leave(target: Http2Target, session: ClientHttp2Session): void {
     const name = nameOf(target)
-    void this.#open.get(name)?.then((kept) => {
-      if (kept === session) this.#open.delete(name)
-    })
+    if (this.#open.get(name)?.session === session) this.#open.delete(name)
     session.close()
   }
 
@@ -112,7 +128,7 @@ export class Http2Connections {
     const [first] = this.#open
     if (first === undefined) return
     this.#open.delete(first[0])
-    void first[1].then((session) => typeof session === 'string' || session.close())
+    void first[1].opening.then((session) => typeof session === 'string' || session.close())
   }
 
   async #connect({ origin, identity }: Http2Target): Promise<ClientHttp2Session | Failure> {

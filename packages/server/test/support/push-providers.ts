@@ -7,7 +7,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { getCACertificates, setDefaultCACertificates, type TLSSocket } from 'node:tls'
 
 /** TLS of providers in tests: an authority of theirs, a server at 127.0.0.1, a client; good for a hundred years. */
@@ -151,6 +151,39 @@ export async function startApnsServer(): Promise<ApnsServer> {
       for (const session of connections.keys()) session.destroy()
       server.close()
       await once(server, 'close')
+    },
+  }
+}
+
+/** What stands between: it forgets connections without a word when told to, and lets new ones through. */
+export async function startRouter(
+  origin: string,
+): Promise<{ readonly origin: string; forget(): void } & AsyncDisposable> {
+  const { hostname, port } = new URL(origin)
+  const sockets = new Set<Socket>()
+  const router = createServer((incoming) => {
+    const outgoing = connect(Number(port), hostname)
+    for (const [one, other] of [
+      [incoming, outgoing],
+      [outgoing, incoming],
+    ] as const) {
+      sockets.add(one)
+      one.on('data', (chunk) => other.write(chunk))
+      one.on('error', () => {})
+      one.on('close', () => other.destroy())
+    }
+  })
+  router.listen(0, '127.0.0.1')
+  await once(router, 'listening')
+  return {
+    origin: `https://127.0.0.1:${(router.address() as AddressInfo).port}`,
+    forget() {
+      for (const socket of sockets) socket.removeAllListeners('data').resume()
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy()
+      router.close()
+      await once(router, 'close')
     },
   }
 }

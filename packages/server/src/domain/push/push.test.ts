@@ -446,6 +446,14 @@ describe.each(engines)('push on %s', (engine) => {
     await service[Symbol.asyncDispose]()
   })
 
+  test('a token that several devices bring at once stays with one of them, and nobody fails', async () => {
+    const all = await Promise.all(Array.from({ length: 4 }, () => pushable({ app: null })))
+    const token = `FCM:shared-${engine}`
+    await Promise.all(all.map(({ phone }) => setToken(phone, token)))
+    const tokens = await Promise.all(all.map(({ phone }) => tokenOf(phone)))
+    expect(tokens.filter((one) => one === token)).toHaveLength(1)
+  })
+
   test('a subscription that cannot be sent to is refused when a device tells it', async () => {
     const { phone } = await pushable({ token: null })
     const good = createWebPushBrowser().keys
