@@ -300,7 +300,7 @@ describe.each(engines)('decisions on %s', (engine) => {
       }
     })
 
-    test('assertions: another key, user, approval, reference, payload, challenge, data', async () => {
+    test('R5: assertions: another key, user, approval, reference, payload, challenge, data', async () => {
       const { id } = await bench.ask(userId)
       const item = await phone.retrieve(id)
       const cases: [object, DeviceRefusalCode][] = [

@@ -218,7 +218,7 @@ describe('who logs in', () => {
     expect((await device.login({ dpop: { jti } })).body.code).toBe('replayed')
   })
 
-  test('a proof without a nonce of this server is answered with one', async () => {
+  test('R5: a proof without a nonce of this server is answered with one', async () => {
     const device = await enrolDevice(api)
     for (const dpop of [{ nonce: undefined }, { nonce: 'A'.repeat(43) }]) {
       const { dpop: proof, form } = await device.loginRequest({ dpop })
