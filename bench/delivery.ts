@@ -9,6 +9,7 @@ import { once } from 'node:events'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { setFlagsFromString } from 'node:v8'
 import { composeCore } from '../packages/server/src/compose-core.ts'
 import { MasterKey } from '../packages/server/src/custody/master-key.ts'
 import { systemRandomness } from '../packages/server/src/custody/randomness.ts'
@@ -42,6 +43,9 @@ async function startReceiver(...args: string[]): Promise<string> {
 function memoryMib(): number {
   return process.memoryUsage().rss / 2 ** 20
 }
+
+// As the server does (`main.ts`): else what is measured is how far V8 lets garbage pile up.
+setFlagsFromString('--heap-growing-percent=20')
 
 using folder = new TemporaryFolder()
 const databaseUrl = folder.sqliteUrl('delivery.db')

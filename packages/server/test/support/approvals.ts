@@ -21,6 +21,8 @@ export interface ApprovalBench extends AsyncDisposable {
   readonly storage: Storage
   readonly database: Database
   readonly clock: TestClock
+  /** On PostgreSQL, or as it was given. */
+  readonly url: string | undefined
   /** May do everything in the tenant. */
   readonly admin: Caller
   /** An AST backend. */
@@ -41,12 +43,15 @@ export async function createApprovalBench(
     readonly clock?: TestClock
     /** A database that others will look at; it stays. */
     readonly url?: string
+    /** It was made before, by another process. */
+    readonly isMade?: boolean
     readonly observer?: StorageObserver
     readonly outboundAllow?: OutboundAllow
   } = {},
 ): Promise<ApprovalBench> {
   const clock = options.clock ?? createTestClock()
-  const own = engine === 'postgres' ? await createTestDatabase() : undefined
+  const isOwn = engine === 'postgres' && options.url === undefined
+  const own = isOwn ? await createTestDatabase() : undefined
   const url = options.url ?? own?.url
   const observed = options.observer === undefined ? {} : { observer: options.observer }
   const test =
@@ -73,7 +78,9 @@ export async function createApprovalBench(
   })
   await composed.platform.ensurePlatform()
   const { core, storage } = composed
-  await core.tenants.create(platformAdmin, { id: tenantId, name: 'Acme' })
+  if (options.isMade !== true) {
+    await core.tenants.create(platformAdmin, { id: tenantId, name: 'Acme' })
+  }
   const admin = testCaller(tenantId, ['tenant:write', 'audit:read'])
   const host = { core, storage, clock }
   let userCount = 0
@@ -83,6 +90,7 @@ export async function createApprovalBench(
     storage,
     database,
     clock,
+    url,
     admin,
     ast: testCaller(tenantId, ['ast:write'], { surface: 'ast', id: 'acme-ast' }),
     async createUser() {

@@ -39,6 +39,30 @@ const origin = { surface: 'device', address: '198.51.100.7', requestId: null } a
 const sha256 = (bytes: Uint8Array): Uint8Array => hash('sha256', bytes, 'buffer')
 export const hash64 = (value: string | Uint8Array): string => hash('sha256', value, 'base64url')
 
+/** A session as a login of now would open it, for whoever has not the device's keys. */
+export async function openSession(
+  { storage: { read }, clock }: Pick<PhoneHost, 'storage' | 'clock'>,
+  { tenantId, id: deviceId, userId }: Pick<Phone, 'tenantId' | 'id' | 'userId'>,
+  options: SessionOptions = {},
+): Promise<DeviceSession> {
+  const device = await read.devices.find(tenantId, deviceId)
+  const link = await read.deviceLinks.find({ tenantId, deviceId, userId })
+  if (device === undefined || link === undefined) throw new Error('The device is gone.')
+  return {
+    caller: deviceCaller(tenantId, deviceId, origin),
+    tenantId,
+    deviceId,
+    userId,
+    scopes: options.scopes ?? ['device'],
+    factor: options.factor ?? null,
+    verifiedAtMs: options.verifiedAtMs ?? null,
+    issuedAtMs: options.issuedAtMs ?? clock(),
+    keyThumbprint: device.keyThumbprint,
+    linkEpoch: link.epoch,
+    sessionEpoch: device.sessionEpoch,
+  }
+}
+
 /** A device with keys of its own, enrolled for one user, that calls the services as its surface does. */
 export class Phone {
   readonly host: PhoneHost
@@ -113,25 +137,7 @@ export class Phone {
 
   /** A session as a login of now would open it. */
   async session(options: SessionOptions = {}): Promise<DeviceSession> {
-    const { tenantId, id: deviceId, userId } = this
-    const { read } = this.host.storage
-    const device = await read.devices.find(tenantId, deviceId)
-    const link = await read.deviceLinks.find({ tenantId, deviceId, userId })
-    if (device === undefined || link === undefined) throw new Error('The device is gone.')
-    const nowMs = this.host.clock()
-    return {
-      caller: this.caller,
-      tenantId,
-      deviceId,
-      userId,
-      scopes: options.scopes ?? ['device'],
-      factor: options.factor ?? null,
-      verifiedAtMs: options.verifiedAtMs ?? null,
-      issuedAtMs: options.issuedAtMs ?? nowMs,
-      keyThumbprint: this.deviceKey.thumbprint,
-      linkEpoch: link.epoch,
-      sessionEpoch: device.sessionEpoch,
-    }
+    return openSession(this.host, this, options)
   }
 
   /** Asks for a certificate and waits until it is issued. */
@@ -201,7 +207,7 @@ export class Phone {
       readonly chain?: readonly Uint8Array[]
       readonly signingTimeMs?: number
     } = {},
-  ): Promise<Extract<Decision, { decision: 'accept' }>> {
+  ): Promise<Extract<Decision, { readonly signedData: string }>> {
     const key = changes.key ?? this.deviceKey
     const [leaf = new Uint8Array(), ...chain] = changes.chain ?? this.chain
     const der = await writeSignedData(

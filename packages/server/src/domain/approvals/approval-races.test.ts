@@ -69,6 +69,24 @@ describe.each(engines)('races for an approval on %s', (engine) => {
     }
   })
 
+  test.runIf(engine === 'postgres')(
+    'R4: of two processes that decide at once one does',
+    async () => {
+      const { url = '' } = bench
+      await using elsewhere = await createApprovalBench(engine, { url, isMade: true })
+      for (let round = 0; round < rounds; round++) {
+        const { id } = await bench.ask(userId, {}, bench.ast)
+        const decision = await one().bySignature(await one().retrieve(id))
+        const session = await one().session()
+        const ends = await outcomes(
+          [bench, elsewhere].map(({ core }) => core.decisions.decide(session, id, decision)),
+        )
+        expect(ends.toSorted()).toEqual(['approval_final', 'done'])
+        expect(await endsOf(id)).toEqual(['approval.approved'])
+      }
+    },
+  )
+
   test('R4: one decision sent twenty times at once is made once', async () => {
     const { id } = await bench.ask(userId)
     const item = await one().retrieve(id)
