@@ -18,6 +18,7 @@ import {
 import { type EnrolmentPayload, parseEnrolmentPayload } from './enrolment-payload.ts'
 import { DeviceEvents } from './events.ts'
 import { DeviceLogin, type Factor, type LoginOptions, type Session } from './login.ts'
+import { DeviceNonces } from './nonces.ts'
 import { DeviceProperties } from './properties.ts'
 import { type LinkOptions, ServerLink } from './server-link.ts'
 import { signJws } from './signing-key.ts'
@@ -48,6 +49,7 @@ export class Device {
   readonly approvals: DeviceApprovals
   readonly events: DeviceEvents
   readonly properties: DeviceProperties
+  readonly nonces: DeviceNonces
   readonly #memory: DeviceMemory
   readonly #login: DeviceLogin
 
@@ -58,6 +60,7 @@ export class Device {
     this.certificates = new DeviceCertificates(memory, this.#login, userId)
     this.approvals = new DeviceApprovals(memory, this.#login, this.certificates, userId)
     this.properties = new DeviceProperties(memory, this.#login, userId)
+    this.nonces = new DeviceNonces(this.#login)
     this.events = new DeviceEvents(memory, this.#login, this.approvals, userId)
   }
 

@@ -8,6 +8,7 @@ import type { Factor } from '../login.ts'
 import { IndexedDbStorage } from '../storage/indexed-db-storage.ts'
 import { visibleLine, visibleText } from '../visible-text.ts'
 import { element, part } from './page-parts.ts'
+import { PortalForms } from './portal-forms.ts'
 import { PropertyList } from './property-list.ts'
 
 const app = {
@@ -84,6 +85,7 @@ eraseButton.addEventListener('click', () => {
 
 async function live(device: Device): Promise<void> {
   eraseButton.hidden = false
+  new PortalForms(device, { attempt, say }).open()
   say(`${device.userId} at ${device.server}, ${device.tenantId}. Waiting.`)
   const { signal } = new AbortController()
   const onRetry = (error: unknown) => say(`${reasonOf(error)} Trying again.`)

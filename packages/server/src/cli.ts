@@ -268,6 +268,8 @@ command(simulate, 'phone', 'phones: they enrol, show what waits, approve or reje
   .option('--state <folder>', 'a file for each phone, with its keys', 'simulated-phones')
   .option('--bio', 'with --enrol: also make a biometric key; using it asks nobody')
   .option('--pin-file <file>', 'the PIN; default: it is asked for, without echo')
+  .option('--redeem <text>', 'redeem a code of a portal, its QR text or as typed; "-" reads it')
+  .option('--tms', 'with --redeem: a code that was typed starts a transaction')
   .option('--locale <tags>', 'languages of the person, the best first, such as de-AT,en')
   .option('--app-version <version>', 'what the phone says it runs; default: 0.1.0')
   .option('--integrity <hex>', 'and what it says its app measures')

@@ -5,6 +5,7 @@ import type { AppFacts } from '@countersign/device-sdk/app-facts.ts'
 import { Device } from '@countersign/device-sdk/device.ts'
 import { DeviceError } from '@countersign/device-sdk/device-error.ts'
 import { parseEnrolmentPayload } from '@countersign/device-sdk/enrolment-payload.ts'
+import { parseNoncePayload } from '@countersign/device-sdk/nonce-payload.ts'
 import { FileStorage } from '@countersign/device-sdk/storage/file-storage.ts'
 import { CommandError, exitCodes } from '../failure.ts'
 import type { Terminal } from '../terminal.ts'
@@ -12,12 +13,15 @@ import { type Habit, type PhoneDecision, PhoneLife, reasonOf } from './phone-lif
 import { servePhonePage } from './phone-page-server.ts'
 import { PhonePrompt } from './phone-prompt.ts'
 import { dealWithProperties, lineOf, readWrites, type ToldProperty } from './phone-properties.ts'
+import { type PhoneRedemption, redeemAtPortal } from './phone-redemption.ts'
 
 export interface SimulatePhoneOptions {
   readonly state: string
   readonly name: string
   readonly enrol?: string
   readonly bio?: boolean
+  readonly redeem?: string
+  readonly tms?: boolean
   readonly pinFile?: string
   readonly locale?: string
   readonly appVersion?: string
@@ -50,12 +54,13 @@ export async function simulatePhone(
   const habit = habitOf(options)
   const writes = readWrites(options.write)
   const showsProperties = options.properties === true || writes.length > 0
-  const decisionsMax = number('--count', options.count, 0, 1_000_000)
+  let decisionsMax = number('--count', options.count, 0, 1_000_000)
   const seconds = number('--seconds', options.seconds, 1, 31_536_000)
   const locales = localesOf(options.locale)
   const app = appOf(options)
-  const isSilent = decisionsMax === 0
-  if (habit === 'ask' && !isSilent && !process.stdin.isTTY) {
+  if (options.redeem !== undefined && names.length > 1) throw usage('--redeem is for one phone')
+  const isAsking = decisionsMax !== 0 || options.redeem !== undefined
+  if (habit === 'ask' && isAsking && !process.stdin.isTTY) {
     throw usage('there is no terminal to ask at: use --approve-all or --reject-all')
   }
   const prompt = new PhonePrompt(terminal)
@@ -64,6 +69,7 @@ export async function simulatePhone(
   mkdirSync(options.state, { recursive: true, mode: 0o700 })
   const decisions: PhoneDecision[] = []
   const properties: ToldProperty[] = []
+  const redemptions: PhoneRedemption[] = []
   const ending = new AbortController()
   const around = {
     prompt,
@@ -89,7 +95,20 @@ export async function simulatePhone(
         properties.push(...told)
       }
     }
-    if (!isSilent) {
+    const [first] = devices
+    if (options.redeem !== undefined && first !== undefined) {
+      const [name, device] = first
+      const code = await textOf(options.redeem, 'code of a portal')
+      const payload = parseNoncePayload(code, device, options.tms ? 'TMS_NONCE' : 'LOGIN_NONCE')
+      const redeemed = await redeemAtPortal(name, device, payload, {
+        ...around,
+        signal: terminal.signal,
+      })
+      redemptions.push(redeemed)
+      // The transaction that it started is waited for, and nothing else unless somebody wants to.
+      decisionsMax ??= redeemed.approvalId === undefined ? 0 : 1
+    }
+    if (decisionsMax !== 0) {
       const stops = [terminal.signal, ending.signal]
       if (seconds !== undefined) stops.push(AbortSignal.timeout(seconds * 1_000))
       const signal = AbortSignal.any(stops)
@@ -108,7 +127,8 @@ export async function simulatePhone(
     server,
   }))
   const listed = showsProperties ? { properties } : {}
-  terminal.result({ phones, decisions, ...listed }, [
+  const redeemed = options.redeem === undefined ? {} : { redemptions }
+  terminal.result({ phones, decisions, ...listed, ...redeemed }, [
     `phones: ${phones.length}, decisions: ${decisions.length}`,
   ])
 }
@@ -137,7 +157,7 @@ async function openPhone(
     if (locales !== undefined) await device.update({ locales })
     return device
   }
-  const payload = parseEnrolmentPayload(await payloadOf(options.enrol))
+  const payload = parseEnrolmentPayload(await textOf(options.enrol, 'enrolment code'))
   terminal.note(`${name}: enrolling with ${payload.server} for the tenant ${payload.tenantId}`)
   const isAsked = pin === undefined && options.bio !== true
   if (isAsked && !process.stdin.isTTY) throw usage('without a terminal use --pin-file or --bio')
@@ -163,9 +183,9 @@ async function openPhone(
   return device
 }
 
-async function payloadOf(given: string): Promise<string> {
+async function textOf(given: string, what: string): Promise<string> {
   const text = given === '-' ? await readAll(process.stdin) : given
-  if (text.length > payloadBytesMax) throw usage('this is no enrolment code')
+  if (text.length > payloadBytesMax) throw usage(`this is no ${what}`)
   return text
 }
 

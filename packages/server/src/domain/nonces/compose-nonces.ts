@@ -12,6 +12,7 @@ import type { UserSchemeService } from '../users/user-scheme-service.ts'
 import { NonceCallbackKind } from './nonce-callback-kind.ts'
 import { NonceExpiry } from './nonce-expiry.ts'
 import { NonceHasher } from './nonce-hasher.ts'
+import { NoncePreviewService } from './nonce-preview-service.ts'
 import { NonceRedemptionService } from './nonce-redemption-service.ts'
 import { NonceService } from './nonce-service.ts'
 
@@ -19,6 +20,7 @@ import { NonceService } from './nonce-service.ts'
 export interface NonceParts {
   readonly nonces: NonceService
   readonly nonceRedemptions: NonceRedemptionService
+  readonly noncePreviews: NoncePreviewService
   readonly nonceExpiry: NonceExpiry
   readonly nonceCallbacks: NonceCallbackKind
 }
@@ -41,6 +43,7 @@ export function composeNonces(dependencies: {
   return {
     nonces: new NonceService(base),
     nonceRedemptions: new NonceRedemptionService(base),
+    noncePreviews: new NoncePreviewService(base),
     nonceExpiry: new NonceExpiry(dependencies),
     nonceCallbacks: new NonceCallbackKind({ ...base, activeSigner: base.pki.activeSigner }),
   }

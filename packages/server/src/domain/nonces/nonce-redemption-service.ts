@@ -15,28 +15,20 @@ import type { UserSchemeService } from '../users/user-scheme-service.ts'
 import {
   canonicalNonce,
   type Nonce,
-  type NonceAction,
   type NonceTms,
   nonceTarget,
+  refusalOf,
+  type TypedNonce,
 } from './nonce.ts'
-import { nonceFailuresMs } from './nonce-attempt-store.ts'
+import { attemptsOf } from './nonce-attempts.ts'
 import { callbackMessage } from './nonce-callback.ts'
 import type { NonceHasher } from './nonce-hasher.ts'
-
-/** What somebody typed or scanned. */
-export interface TypedNonce {
-  readonly nonce: string
-  readonly action: NonceAction
-}
 
 export interface RedeemedNonce {
   readonly redeemedAtMs: number
   /** The transaction that a TMS_NONCE started. */
   readonly approvalId: string | undefined
 }
-
-/** Why a nonce does not count; the device is told none of it. */
-type RefusalReason = 'UNKNOWN' | 'USED' | 'EXPIRED' | 'OTHER_ACTION' | 'NO_TRANSACTION'
 
 /** Spends nonces: the user of a device is logged in at the portal that showed one. */
 export class NonceRedemptionService {
@@ -85,8 +77,8 @@ export class NonceRedemptionService {
     const result = await this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()
       await holdStanding(stores, session, nowMs)
-      const subjects = [`device/${deviceId}`, `user/${userId}`]
-      await takeAttempts(stores, { tenantId, subjects, nowMs })
+      const attempts = attemptsOf(stores, { tenantId, deviceId, userId })
+      await attempts.take(nowMs)
       const { nonce } = prepared
       const isSpent =
         'shown' in prepared &&
@@ -97,11 +89,17 @@ export class NonceRedemptionService {
           outcome: 'FAILURE',
           ...(nonce === undefined ? {} : { target: nonceTarget(nonce.id) }),
           userId,
-          detail: { action: typed.action, reason: reasonOf(prepared, typed.action, nowMs) },
+          detail: {
+            action: typed.action,
+            // Open when it was read: somebody else was faster.
+            reason:
+              refusalOf(nonce, typed.action, nowMs) ??
+              ('shown' in prepared ? 'USED' : 'NO_TRANSACTION'),
+          },
         })
         return undefined
       }
-      for (const subject of subjects) await stores.nonces.attempts.giveBack({ tenantId, subject })
+      await attempts.giveBack()
       return finish(stores, session, prepared, nowMs)
     })
     if (result === undefined) throw new DeviceRefusal('not_found')
@@ -181,33 +179,4 @@ async function finish(
     detail: { action: nonce.action, ...(approvalId === undefined ? {} : { approvalId }) },
   })
   return { redeemedAtMs: nowMs, approvalId, woken: asked.map(({ id }) => id) }
-}
-
-function reasonOf(
-  prepared: Redeemable | Unredeemable,
-  action: NonceAction,
-  nowMs: number,
-): RefusalReason {
-  const { nonce } = prepared
-  if (nonce === undefined) return 'UNKNOWN'
-  if (nonce.action !== action) return 'OTHER_ACTION'
-  if (nonce.redeemedAtMs !== null) return 'USED'
-  if (nonce.expiresAtMs <= nowMs) return 'EXPIRED'
-  // Open when it was read: somebody else was faster.
-  return 'shown' in prepared ? 'USED' : 'NO_TRANSACTION'
-}
-
-/** @throws DomainError `too_many_requests`, which takes back what was counted. */
-async function takeAttempts(
-  { nonces: { attempts } }: Stores,
-  of: { readonly tenantId: string; readonly subjects: readonly string[]; readonly nowMs: number },
-): Promise<void> {
-  const { tenantId, subjects, nowMs } = of
-  for (const subject of subjects) {
-    if (await attempts.take({ tenantId, subject }, nowMs)) continue
-    const endsAtMs = (await attempts.endOf({ tenantId, subject })) ?? nowMs + nonceFailuresMs
-    throw new DomainError('too_many_requests', 'Too many nonces that are none.', {
-      retryAfterSeconds: Math.ceil((endsAtMs - nowMs) / 1000),
-    })
-  }
 }

@@ -31,6 +31,15 @@ export interface Nonce {
   readonly redeemedAtMs: number | null
 }
 
+/** What somebody typed or scanned. */
+export interface TypedNonce {
+  readonly nonce: string
+  readonly action: NonceAction
+}
+
+/** Why a nonce does not count; the device is told none of it. */
+export type NonceRefusal = 'UNKNOWN' | 'USED' | 'EXPIRED' | 'OTHER_ACTION'
+
 /** How long each form can be redeemed: what is shorter is easier to guess. */
 export const nonceLifeMs: Readonly<Record<NonceForm, number>> = {
   default: 300_000,
@@ -61,6 +70,18 @@ export function canonicalNonce(typed: string): string | undefined {
   if (!/^[0-9A-Za-z]{8,26}$/.test(typed)) return undefined
   const nonce = typed.toUpperCase().replaceAll(/[IL]/g, '1').replaceAll('O', '0')
   return /^([0-9A-HJKMNP-TV-Z]{8}|[0-9A-HJKMNP-TV-Z]{26})$/.test(nonce) ? nonce : undefined
+}
+
+/** @returns undefined for a nonce that is open for the action. */
+export function refusalOf(
+  nonce: Nonce | undefined,
+  action: NonceAction,
+  nowMs: number,
+): NonceRefusal | undefined {
+  if (nonce === undefined) return 'UNKNOWN'
+  if (nonce.action !== action) return 'OTHER_ACTION'
+  if (nonce.redeemedAtMs !== null) return 'USED'
+  return nonce.expiresAtMs <= nowMs ? 'EXPIRED' : undefined
 }
 
 export function nonceTarget(id: string): { type: 'nonce'; id: string } {

@@ -12,3 +12,9 @@ export const redeemNonce: Endpoint<'redeemNonce'> = async ({ core, caller, body 
     },
   }
 }
+
+/** Says whose nonce it is, before the user is asked. */
+export const previewNonce: Endpoint<'previewNonce'> = async ({ core, caller, body }) => {
+  const { portal, expiresAtMs } = await core.noncePreviews.preview(caller, body)
+  return { status: 200, body: { portal, expiresAt: instant(expiresAtMs) } }
+}
