@@ -320,7 +320,7 @@ describe('filters of properties', () => {
       await properties.find(tenantId, 'p')
       await properties.findByName(owner, 'name')
       await properties.listForDevice(owner, { afterName: 'a', limit: 10 })
-      await properties.countOfUser(tenantId, 'u', 10)
+      await properties.hasAsMany(tenantId, 'u', 10)
       await storage.transaction(async (stores) => {
         await stores.properties.remove(tenantId, 'p')
         await stores.properties.removeOfUser(tenantId, 'u')

@@ -30,5 +30,5 @@ export async function hasRoom(
   { tenantId, userId }: { readonly tenantId: string; readonly userId: string },
   max: number,
 ): Promise<boolean> {
-  return (await properties.countOfUser(tenantId, userId, max)) < max
+  return !(await properties.hasAsMany(tenantId, userId, max))
 }

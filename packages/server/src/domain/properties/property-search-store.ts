@@ -170,7 +170,7 @@ function effortOf(condition: Condition | undefined): keyof typeof firstWindow {
   const ofValues = comparisonsOf(condition).filter(({ field }) => field === 'value')
   const texts = ofValues.flatMap((one) => (one.op === 'like' ? [one.pattern] : []))
   if (texts.join('').length > textCharactersMax) {
-    const message = `No more than ${textCharactersMax} characters are looked for in values.`
+    const message = `ParsingError: no more than ${textCharactersMax} characters are looked for in values.`
     const fault = { pointer: 'query:filter', code: 'bad_format', message }
     throw new DomainError('invalid_request', message, { faults: [fault] })
   }

@@ -83,13 +83,15 @@ const listForDevice = statement((db, p: OwnerKey & { afterName: string; limit: n
     .limit(p.limit),
 )
 
-const listIdsOfUser = statement((db, p: { tenantId: string; userId: string; limit: number }) =>
+/** Read off the index alone. */
+const findLater = statement((db, p: { tenantId: string; userId: string; offset: number }) =>
   db
     .selectFrom('property')
-    .select('id')
+    .select('name')
     .where('tenant_id', '=', p.tenantId)
     .where('user_id', '=', p.userId)
-    .limit(p.limit),
+    .limit(1)
+    .offset(p.offset),
 )
 
 const remove = statement((db, p: Key) =>
@@ -151,9 +153,10 @@ export class PropertyStore {
     return (await this.#queries.all(listForDevice, page)).map(asProperty)
   }
 
-  /** All of the user, on all devices and on single ones; counts no further than `max`. */
-  async countOfUser(tenantId: string, userId: string, max: number): Promise<number> {
-    return (await this.#queries.all(listIdsOfUser, { tenantId, userId, limit: max })).length
+  /** Whether the user has so many at least, on all devices and on single ones. */
+  async hasAsMany(tenantId: string, userId: string, count: number): Promise<boolean> {
+    const place = { tenantId, userId, offset: count - 1 }
+    return (await this.#queries.first(findLater, place)) !== undefined
   }
 
   /** @returns false when there was none. */
