@@ -1,5 +1,9 @@
 import { expect, test } from 'vitest'
+import { refusal } from '#test/support/core.ts'
 import { BoundedWork } from './bounded-work.ts'
+
+const createWork = (atOnceMax: number, waitingMax: number) =>
+  new BoundedWork({ atOnceMax, waitingMax, refusal: 'Too much.' })
 
 /** Work that ends when told to, and what of it has begun. */
 function createJobs() {
@@ -16,9 +20,9 @@ function createJobs() {
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 test('begins as much as it may, the rest in its order, one for each that ends', async () => {
-  const work = new BoundedWork({ atOnceMax: 2, waitingMax: 10 })
+  const work = createWork(2, 10)
   const { begun, ends, job } = createJobs()
-  const all = [1, 2, 3, 4].map(async (number) => work.run(job(number)))
+  const all = [1, 2, 3, 4].map((number) => work.run(job(number)))
   await turn()
   expect(begun).toEqual([1, 2])
   ends[1]?.()
@@ -32,16 +36,15 @@ test('begins as much as it may, the rest in its order, one for each that ends', 
 })
 
 test('refuses what is more than may wait, and takes work again when there is room', async () => {
-  const work = new BoundedWork({ atOnceMax: 1, waitingMax: 1 })
+  const work = createWork(1, 1)
   const { begun, ends, job } = createJobs()
   const first = work.run(job(1))
   const second = work.run(job(2))
-  expect(work.run(job(3))).toBeUndefined()
+  await expect(work.run(job(3))).rejects.toThrow(refusal('too_many_requests'))
   ends[0]?.()
   await first
   await turn()
   const fourth = work.run(job(4))
-  expect(fourth).toBeDefined()
   ends[1]?.()
   await second
   await turn()
@@ -51,7 +54,7 @@ test('refuses what is more than may wait, and takes work again when there is roo
 })
 
 test('work that fails makes room like any other', async () => {
-  const work = new BoundedWork({ atOnceMax: 1, waitingMax: 10 })
+  const work = createWork(1, 10)
   const failed = work.run(() => Promise.reject(new Error('no')))
   const next = work.run(() => Promise.resolve('done'))
   await expect(failed).rejects.toThrow('no')

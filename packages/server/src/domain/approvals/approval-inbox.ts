@@ -123,7 +123,9 @@ export class ApprovalInbox {
       const retrieved = await stores.approvals.find(tenantId, id)
       if (retrieved === undefined) throw new DeviceRefusal('not_found')
       const key = { tenantId, approvalId: id, deviceId }
-      await stores.approvals.deliveries.freeze(key, { ...content, challenge, retrievedAtMs: nowMs })
+      const delivery = { ...content, challenge, retrievedAtMs: nowMs }
+      const isFrozen = await stores.approvals.deliveries.freeze(key, delivery)
+      if (isFrozen) return { approval: retrieved, delivery }
       return { approval: retrieved, delivery: await stores.approvals.deliveries.find(key) }
     })
   }

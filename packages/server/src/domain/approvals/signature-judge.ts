@@ -15,7 +15,6 @@ import type { SignatureCertificates } from '../certificates/signature-certificat
 import type { Clock } from '../clock.ts'
 import { DeviceRefusal } from '../devices/device-refusal.ts'
 import { clockSkewSeconds } from '../devices/signed-by-device.ts'
-import { DomainError } from '../errors.ts'
 import type { Stores } from '../storage.ts'
 
 /** Whose signature it has to be. */
@@ -56,6 +55,7 @@ export class SignatureJudge {
   readonly #checks = new BoundedWork({
     atOnceMax: checksAtOnceMax,
     waitingMax: checksWaitingMax,
+    refusal: 'Too many signatures wait to be checked.',
   })
 
   constructor(dependencies: {
@@ -76,15 +76,8 @@ export class SignatureJudge {
    *   `too_many_requests` when too many wait to be checked.
    */
   async check(der: Uint8Array, expected: ExpectedSignature): Promise<CheckedSignature> {
-    const checked = this.#checks.run(() => this.#check(der, expected))
-    if (checked === undefined) {
-      throw new DomainError('too_many_requests', 'Too many signatures wait to be checked.')
-    }
-    return checked
-  }
-
-  async #check(der: Uint8Array, expected: ExpectedSignature): Promise<CheckedSignature> {
-    const data = await this.#readValid(der)
+    // What is read in between waits for the database, and holds up nobody.
+    const data = await this.#checks.run(() => this.#readValid(der))
     const usable = await this.#certificates.check(data.leaf, expected)
     if (typeof usable === 'string') throw new DeviceRefusal('certificate_not_usable')
     requireChain(data, usable.chain)

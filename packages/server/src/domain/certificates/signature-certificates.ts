@@ -3,6 +3,7 @@ import { findPathFault } from '@countersign/protocol/certificate/path.ts'
 import { sameBytes } from '@countersign/protocol/der/der-writer.ts'
 import { encodeHex } from '@countersign/protocol/encoding/hex.ts'
 import type { EcdsaVerifier } from '#custody/key-custody.ts'
+import { BoundedWork } from '../bounded-work.ts'
 import type { Clock } from '../clock.ts'
 import type { Storage } from '../storage.ts'
 import { KnownAuthorities } from './known-authorities.ts'
@@ -20,6 +21,9 @@ export interface UsableCertificate {
 /** Why a certificate may not be used. */
 export type CertificateFault = 'unknown' | 'other_owner' | 'revoked' | 'replaced' | 'path'
 
+/** So that no more of them go on in one turn of the event loop. */
+const pathsAtOnceMax = 4
+const pathsWaitingMax = 1_000
 /** Certificates that one user has on one device at most. */
 const liveMax = 100
 
@@ -29,6 +33,11 @@ export class SignatureCertificates {
   readonly #roots: RootService
   readonly #authorities: KnownAuthorities
   readonly #clock: Clock
+  readonly #paths = new BoundedWork({
+    atOnceMax: pathsAtOnceMax,
+    waitingMax: pathsWaitingMax,
+    refusal: 'Too many certificates wait to be checked.',
+  })
 
   constructor(dependencies: {
     storage: Storage
@@ -45,6 +54,8 @@ export class SignatureCertificates {
   /**
    * The certificate must be, byte for byte, the present one of a reference of this user and device, of profile AST_DEVICE
    * or SIGNATURE, not revoked, valid now, and below an ACTIVE or RETIRED signer; the path is validated as strangers do.
+   *
+   * @throws DomainError `too_many_requests` when too many wait.
    */
   async check(
     leaf: Certificate,
@@ -66,13 +77,15 @@ export class SignatureCertificates {
     if (signer?.certificate === undefined || signer.state === 'REVOKED') return 'revoked'
     const anchor = await this.#roots.anchor(tenantId)
     const authority = this.#authorities.certificate(signer.certificate)
-    const fault = await findPathFault({
-      path: [leaf, authority, this.#authorities.certificate(anchor)],
-      anchors: [anchor],
-      atMs: this.#clock(),
-      leaf: { keyUsage: 'digitalSignature' },
-      verify: this.#authorities.verifierFor(authority),
-    })
+    const fault = await this.#paths.run(() =>
+      findPathFault({
+        path: [leaf, authority, this.#authorities.certificate(anchor)],
+        anchors: [anchor],
+        atMs: this.#clock(),
+        leaf: { keyUsage: 'digitalSignature' },
+        verify: this.#authorities.verifierFor(authority),
+      }),
+    )
     if (fault !== undefined) return 'path'
     return { certificateId, profile, chain: [signer.certificate, anchor] }
   }
