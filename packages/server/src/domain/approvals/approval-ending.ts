@@ -78,13 +78,12 @@ export class ApprovalEnding {
     { contentSha256, ...how }: EndingRequest,
     alongside: (stores: Stores, journalId: string, nowMs: number) => Promise<void> = async () => {},
   ): Promise<Approval | undefined> {
-    const { tenantId, id } = approval
+    const { tenantId } = approval
     const eraseAfterMs = await this.eraseAfterMs(tenantId)
     const result = await this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()
       const ending = { ...how, eraseAtMs: nowMs + eraseAfterMs, nowMs }
-      if (!(await stores.approvals.end(approval, ending))) return undefined
-      const ended = await stores.approvals.find(tenantId, id)
+      const ended = await stores.approvals.end(approval, ending)
       if (ended === undefined) return undefined
       const journalId = await this.#record(stores, caller, ended, contentSha256)
       await alongside(stores, journalId, nowMs)
@@ -108,10 +107,9 @@ export class ApprovalEnding {
       for (const approval of open) {
         const nowMs = this.#clock()
         const eraseAtMs = nowMs + eraseAfterMs
-        const isEnded =
-          (await stores.approvals.end(approval, { ...cancellation, eraseAtMs, nowMs })) ||
+        const ended =
+          (await stores.approvals.end(approval, { ...cancellation, eraseAtMs, nowMs })) ??
           (await stores.approvals.expire(approval, eraseAtMs, nowMs))
-        const ended = isEnded ? await stores.approvals.find(tenantId, approval.id) : undefined
         if (ended !== undefined) await this.#record(stores, caller, ended)
       }
       afterId = open.at(-1)?.id ?? ''
@@ -156,8 +154,7 @@ export class ApprovalEnding {
     const eraseAfterMs = await this.eraseAfterMs(tenantId)
     const told = await this.#storage.transaction(async (stores) => {
       const nowMs = this.#clock()
-      if (!(await stores.approvals.expire(approval, nowMs + eraseAfterMs, nowMs))) return []
-      const ended = await stores.approvals.find(tenantId, id)
+      const ended = await stores.approvals.expire(approval, nowMs + eraseAfterMs, nowMs)
       if (ended === undefined) return []
       await this.#record(stores, systemCaller, ended)
       return this.#tell(stores, ended, 'expired', null)

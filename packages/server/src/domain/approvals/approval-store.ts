@@ -169,7 +169,8 @@ const end = statement(
       .where('tenant_id', '=', p.tenantId)
       .where('id', '=', p.id)
       .where('completed_at', 'is', null)
-      .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', p.nowMs)])),
+      .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', p.nowMs)]))
+      .returningAll(),
 )
 
 const expire = statement((db, p: Key & { eraseAtMs: number; nowMs: number }) =>
@@ -190,7 +191,8 @@ const expire = statement((db, p: Key & { eraseAtMs: number; nowMs: number }) =>
     .where('tenant_id', '=', p.tenantId)
     .where('id', '=', p.id)
     .where('completed_at', 'is', null)
-    .where('expires_at', '<=', p.nowMs),
+    .where('expires_at', '<=', p.nowMs)
+    .returningAll(),
 )
 
 /** Of all tenants: a deadline is everybody's own. */
@@ -348,14 +350,23 @@ export class ApprovalStore {
     await this.#queries.run(keepText, { tenantId, id, text })
   }
 
-  /** True for the one decision that an approval ever gets. One statement, so that nobody else makes another. */
-  async end({ tenantId, id }: Approval, ending: Ending): Promise<boolean> {
-    return (await this.#queries.run(end, { tenantId, id, ...ending })) === 1
+  /**
+   * The approval as it ended, for the one decision that it ever gets; undefined for any other. One statement, so that nobody
+   * else makes another.
+   */
+  async end({ tenantId, id }: Approval, ending: Ending): Promise<Approval | undefined> {
+    const row = await this.#queries.first(end, { tenantId, id, ...ending })
+    return row && asApproval(row)
   }
 
-  /** True for whoever first sees that a deadline has passed. */
-  async expire({ tenantId, id }: Approval, eraseAtMs: number, nowMs: number): Promise<boolean> {
-    return (await this.#queries.run(expire, { tenantId, id, eraseAtMs, nowMs })) === 1
+  /** The approval as it ended, for whoever first sees that a deadline has passed. */
+  async expire(
+    { tenantId, id }: Approval,
+    eraseAtMs: number,
+    nowMs: number,
+  ): Promise<Approval | undefined> {
+    const row = await this.#queries.first(expire, { tenantId, id, eraseAtMs, nowMs })
+    return row && asApproval(row)
   }
 
   /** Open ones whose deadline has passed, of all tenants. */
