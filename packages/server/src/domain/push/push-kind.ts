@@ -81,8 +81,10 @@ export class PushKind implements DeliveryKind {
     for (const { effect } of settlements) await effect?.(stores)
   }
 
-  /** Undefined when the tenant is gone. */
+  /** Undefined when the tenant is gone or disabled. */
   async #settings(tenantId: string): Promise<Settings | undefined> {
+    const tenant = await this.#parts.storage.read.tenants.find(tenantId)
+    if (tenant?.status !== 'ACTIVE') return undefined
     try {
       return await this.#parts.settings.settingsOf(tenantId)
     } catch (error) {

@@ -285,6 +285,17 @@ describe.each(engines)('push on %s', (engine) => {
     expect(await deliver()).toEqual([{ kind: 'push-fcm', outcome: 'delivered' }])
   })
 
+  test('a tenant that is disabled calls nobody', async () => {
+    const { userId, token } = await pushable()
+    await bench.ask(userId)
+    const set = (status: 'ACTIVE' | 'DISABLED') =>
+      bench.core.tenants.update(platformAdmin, tenantId, { status })
+    await set('DISABLED')
+    await deliver()
+    await set('ACTIVE')
+    expect(sentTo(token)).toEqual([])
+  })
+
   test('the switch of the tenant holds at once, also for what waits', async () => {
     const { userId, token } = await pushable()
     await bench.ask(userId)
