@@ -166,9 +166,18 @@ describe.each(engines)('properties on %s', (engine) => {
       ])
       expect(await toldTo(phone, 'theme')).toEqual([])
       expect(await toldTo(stranger, 'theme')).toEqual([])
+      const { deviceEvents } = api.app.composed.storage.read
+      const place = { tenantId: 'acme', deviceId: tablet.id }
+      const [first] = await deviceEvents.listAfter(place, '', 1)
+      await put(phone, 'user/theme', text('darker'))
+      const { body: polled } = await tablet.call(`GET /events/poll?after=${first?.id}`)
+      expect(polled.events.at(-1)).toMatchObject({
+        type: 'property.changed',
+        data: { owner: 'user', name: 'theme', change: 'updated', version: 2 },
+      })
       const own = await put(phone, 'device/theme', text('light'))
       expect([own.status, own.body.notify]).toEqual([201, false])
-      expect((await get(tablet, 'user/theme')).body.value).toBe('dark')
+      expect((await get(tablet, 'user/theme')).body.value).toBe('darker')
       expect((await get(tablet, 'device/theme')).status).toBe(404)
     })
 
