@@ -26,7 +26,7 @@ export interface ApnsTokenKey {
   readonly isDevelopment: boolean
 }
 
-/** Google: a service account, FCM HTTP v1. */
+/** Google: a service account, FCM HTTP v1. Addresses that its file names do not count: whoever sends knows Google's. */
 export interface FcmCredentials {
   readonly projectId: string
   readonly clientEmail: string
@@ -34,8 +34,6 @@ export interface FcmCredentials {
   readonly privateKey: KeyObject
   /** Names the key to Google. */
   readonly privateKeyId: string | undefined
-  /** Where access tokens come from; not checked against what the server may call. */
-  readonly tokenUri: string
 }
 
 /** Huawei Push Kit. */

@@ -27,8 +27,6 @@ export interface PushReading {
   readonly unusable: readonly PushService[]
 }
 
-const googleTokenUri = 'https://oauth2.googleapis.com/token'
-
 /**
  * Reads keys, certificates and files. What claims to be one and is not is told to `check`; a text that makes no such claim, as a
  * portal's placeholder, is kept and not used.
@@ -129,16 +127,15 @@ function readFcm(members: PushMembers, check: MemberCheck): FcmCredentials | und
   if (file.type !== 'service_account' && !('private_key' in file)) return undefined
 
   const { project_id: projectId, client_email: clientEmail, private_key: pem } = file
-  const { private_key_id: privateKeyId, token_uri: tokenUri = googleTokenUri } = file
+  const { private_key_id: privateKeyId } = file
   if (!fits(projectId, /^[a-z0-9:.-]{1,100}$/i)) return refuse('must have the member project_id')
   if (!fits(clientEmail, /^[!-~]{1,255}$/)) return refuse('must have the member client_email')
-  if (!fits(tokenUri, /^https?:\/\/[!-~]{1,500}$/)) return refuse('must have a URL as token_uri')
   const privateKey = typeof pem === 'string' ? readPrivateKey(pem) : undefined
   if (privateKey?.asymmetricKeyType !== 'rsa' || !isUsableKey(privateKey)) {
     return refuse('must have the member private_key, an RSA key of 2048 bits or more, as PEM')
   }
   const named = fits(privateKeyId, /^[!-~]{1,255}$/) ? privateKeyId : undefined
-  return { projectId, clientEmail, privateKey, privateKeyId: named, tokenUri }
+  return { projectId, clientEmail, privateKey, privateKeyId: named }
 }
 
 function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {

@@ -50,13 +50,16 @@ export interface App {
 
 /** A list of apps is counted in one go, and a page of it holds whole credentials. */
 export const appsPerTenantMax = 1_000
-const nameUnitsMax = 64
+const nameCharactersMax = 32
 
 /** True for names that apps can have: 1 to 32 characters, no control characters. */
 export function isAppName(name: string): boolean {
-  if (name.length === 0 || name.length > nameUnitsMax || !name.isWellFormed()) return false
+  if (name.length === 0 || name.length > 2 * nameCharactersMax || !name.isWellFormed()) return false
   const characters = [...name]
-  return characters.length <= 32 && characters.every((one) => one >= ' ' && one !== '\x7f')
+  return (
+    characters.length <= nameCharactersMax &&
+    characters.every((one) => one >= ' ' && one !== '\x7f')
+  )
 }
 
 export function appNotFound(): DomainError {
