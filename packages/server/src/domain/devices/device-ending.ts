@@ -126,7 +126,6 @@ export class DeviceEnding {
     const ended: string[] = []
     await stores.enrolmentCodes.revokeOfUser(tenantId, userId)
     await stores.devicePins.remove(tenantId, userId)
-    await stores.properties.removeOfUser(tenantId, userId)
     for (;;) {
       const ids = await stores.deviceLinks.listDevicesOfUser(tenantId, userId, linksPerStep)
       for (const deviceId of ids) {
@@ -137,8 +136,11 @@ export class DeviceEnding {
         }
       }
       ended.push(...ids)
-      if (ids.length < linksPerStep) return ended
+      if (ids.length < linksPerStep) break
     }
+    // After the links: a device that writes one holds its link.
+    await stores.properties.removeOfUser(tenantId, userId)
+    return ended
   }
 
   /** Puts an event into the device's stream. @param place with a user: only while that user is the stream's. */

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type PropertyDraft, plainTraits } from '#domain/properties/property.ts'
 import { engines, testCaller, testMasterKeyBytes } from '#test/support/core.ts'
@@ -271,5 +272,29 @@ describe.each(engines)('properties on %s', (engine) => {
       expect((await properties.find('acme', id))?.stored).toHaveProperty('sealed')
       expect((await get(tablet, 'user/secret-one')).body.value).toBe('red')
     })
+  })
+
+  test('of a deleted user nothing is left, also nothing that a device was writing in that moment', async () => {
+    const { id: deviceId, userId } = await enrolDevice(api)
+    const { storage } = api.app.composed
+    const tenantId = 'acme'
+    const link = { tenantId, deviceId, userId }
+    let deletion: Promise<void> | undefined
+    await storage.transaction(async ({ deviceLinks, properties }) => {
+      const { epoch = 0 } = (await deviceLinks.find(link)) ?? {}
+      expect(await deviceLinks.hold(link, epoch)).toBe(true)
+      deletion ??= api.app.core.users.delete(
+        testCaller(tenantId, ['tenant:write']),
+        tenantId,
+        userId,
+      )
+      await setTimeout(150)
+      const times = { createdAtMs: api.clock(), updatedAtMs: api.clock() }
+      const head = { ...plainTraits, ...times, tenantId, userId, id: 'late', version: 1 }
+      const stored = { text: 'blue', orderKey: null }
+      await properties.insert({ ...head, deviceId: null, name: 'late', type: 'UTF8STRING', stored })
+    })
+    await deletion
+    expect(await storage.read.properties.hasAsMany(tenantId, userId, 1)).toBe(false)
   })
 })
