@@ -18,6 +18,7 @@ import type { EnrolmentCode } from './enrolment-code-store.ts'
 import type { EnrolledDevice, EnrolmentRequest, LinkRequest } from './enrolment-request.ts'
 import { type FactorCheck, type HeldFactor, passFactor } from './factor-check.ts'
 import { checkKeyStatement, type ProvenKeys } from './key-statement.ts'
+import { movePushToken } from './push-token-move.ts'
 import { requireCloseTime } from './signed-by-device.ts'
 
 /** What the certificate authority does for a tenant whose first device comes. */
@@ -206,7 +207,7 @@ export class DeviceEnrolmentService {
     const { code, keys, caller } = checked
     const { deviceId, request, factor, settle, via } = making
     const { tenantId } = code
-    return this.#storage.transaction(async (stores) => {
+    return movePushToken(this.#storage, async (stores) => {
       const nowMs = this.#clock()
       const userId = await this.#claim(stores, checked, { deviceId, factor, nowMs })
       if (!(await this.#takeKey(stores, checked, deviceId, 'DEVICE', nowMs))) {

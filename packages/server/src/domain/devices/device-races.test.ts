@@ -62,6 +62,24 @@ describe.each(engines)('what is spent once, on %s', (engine) => {
     expect(count(replies)).toEqual({ ok: 1, device_key_known: tries - 1 })
   }, 60_000)
 
+  test('one push token, brought by three enrolments at once: all are enrolled, one has it', async () => {
+    const codes = await Promise.all(
+      ['pushed-1', 'pushed-2', 'pushed-3'].map(async (userId) => {
+        await addTestUser(api, 'acme', userId)
+        return createCode(api, 'acme', userId)
+      }),
+    )
+    const pushToken = 'FCM:the-one-token'
+    const replies = await Promise.all(
+      codes.map((code) => new TestDevice(api).enrol(code, { body: { pushToken } })),
+    )
+    expect(count(replies)).toEqual({ ok: 3 })
+    const { items } = await api.app.core.devices.list(testCaller('acme', ['tenant:read']), 'acme', {
+      limit: 200,
+    })
+    expect(items.filter((device) => device.pushToken === pushToken)).toHaveLength(1)
+  }, 60_000)
+
   test('one PIN, set by two enrolments at once: the first one counts, the other is asked for it', async () => {
     await addTestUser(api, 'acme', 'racer')
     const codes = [

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts'
 import { requireUsable } from '../push/push-token.ts'
-import { type Storage, type Stores, takenKey } from '../storage.ts'
+import type { Storage, Stores } from '../storage.ts'
 import { type DeviceLink, deviceTarget, type LinkedDevice } from './device.ts'
 import { type DeviceEnding, getDevice } from './device-ending.ts'
 import type { DeviceSession } from './device-gate.ts'
@@ -8,12 +8,11 @@ import { DeviceRefusal } from './device-refusal.ts'
 import type { DeviceChange } from './device-store.ts'
 import type { FactorCheck } from './factor-check.ts'
 import { checkKeyStatement } from './key-statement.ts'
+import { movePushToken } from './push-token-move.ts'
 import { replayMemoryMs, requireCloseTime } from './signed-by-device.ts'
 
 /** How old the verification may be behind a change of factors. */
 export const recentVerificationSeconds = 120
-
-const triesMax = 5
 
 /** What a device may do with itself and with its user's factors. */
 export class OwnDeviceService {
@@ -65,19 +64,8 @@ export class OwnDeviceService {
         detail: { changed: Object.keys(change).sort() },
       })
     }
-    await this.#repeated(move)
+    await movePushToken(this.#storage, move)
     return this.get(session)
-  }
-
-  /** Of devices that come with one push token at the same moment each gets it in its turn: the last one keeps it. */
-  async #repeated(work: (stores: Stores) => Promise<void>): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#storage.transaction(work)
-      } catch (error) {
-        if (takenKey(error) === undefined || tries === triesMax) throw error
-      }
-    }
   }
 
   /** Ends all links, revokes certificates and tokens. Its key is never enrolled again. */
