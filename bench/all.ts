@@ -28,6 +28,7 @@ const programs = [
   'filter',
   'properties',
   'approvals',
+  'enrolment',
   'start',
 ]
 const documentPath = fileURLToPath(new URL('../docs/performance.md', import.meta.url))
