@@ -68,6 +68,9 @@ describe.each(engines)('which apps may be used, on %s', (engine) => {
         { versionStr: '2.4.10' },
       ]
       for (const app of unknown) expect(await newcomer.enrolWith(app)).toBe('version_unknown')
+      for (const name of ['a\u0000b', '\ud800', "' or 1=1 --"]) {
+        expect(await newcomer.enrolWith({ name })).toMatch(/^(version_unknown|validation_failed|malformed_body)$/)
+      }
       // More refusals than a code survives, had they counted against it.
       expect(await newcomer.enrolWith()).toBe('ok')
     })

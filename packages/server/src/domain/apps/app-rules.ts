@@ -117,6 +117,8 @@ function register(
       const isThere = (await versions.find(tenantId, version.id)) !== undefined
       throw new DeviceRefusal(isThere ? 'version_locked' : 'version_unknown')
     }
+    const standing = await registrations.find(place)
+    if (standing !== undefined) return requireSame(version, standing.integrity, integrity)
     const registration: NewRegistration = {
       ...place,
       integrity,
@@ -124,17 +126,11 @@ function register(
       sdkVersion: app.sdkVersion,
       nowMs,
     }
-    let isRegistered: boolean
     if (registering.by === 'user') {
-      isRegistered = await registrations.register(registration)
+      if (!(await registrations.register(registration))) return
     } else {
       await votes.put({ ...place, deviceId, integrity }, nowMs)
-      isRegistered = await votes.register(registration, registering.quorum)
-    }
-    if (!isRegistered) {
-      const standing = await registrations.find(place)
-      if (standing !== undefined) requireSame(version, standing.integrity, integrity)
-      return
+      if (!(await votes.register(registration, registering.quorum))) return
     }
     await votes.removeOf(place)
     await journal.append(caller, tenantId, {

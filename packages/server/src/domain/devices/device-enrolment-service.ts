@@ -134,8 +134,10 @@ export class DeviceEnrolmentService {
       if (keys.device.thumbprint !== session.keyThumbprint) throw new DeviceRefusal('proof_invalid')
       requireCloseTime(keys.claims.iat, this.#clock())
       const checked = { code: found, keys, caller }
-      const { app } = await getDevice(this.#storage.read, tenantId, deviceId)
-      const settle = await this.#rules.judge({ tenantId, deviceId, userId: found.userId, app })
+      const device = await this.#storage.read.devices.find(tenantId, deviceId)
+      if (device === undefined) throw new DeviceRefusal('token_invalid')
+      const { userId } = found
+      const settle = await this.#rules.judge({ tenantId, deviceId, userId, app: device.app })
       const factor = await this.#checkFactor(checked, deviceId, request)
       return this.#linkTo(checked, { session, factor, settle })
     })

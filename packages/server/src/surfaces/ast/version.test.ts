@@ -231,6 +231,17 @@ describe.each(engines)('versions of apps, on %s', (engine) => {
       expect(await found({ textSearch: '\\' })).toEqual([])
     })
 
+    test('400 for what no database can hold', async () => {
+      for (const name of ['appName', 'versionStr', 'textSearch']) {
+        const { status } = await ast.call(`GET ${tenant}/versions?${name}=a%00b`)
+        expect(status, name).toBe(400)
+      }
+      const { status } = await ast.call(`GET ${tenant}/versions/hierarchy?appName=a%00%25`)
+      expect(status).toBe(400)
+      expect((await create({ registerUserId: 'a\u0000' })).status).toBe(400)
+      expect((await create({ appName: 'a\u0000bc' })).status).toBe(400)
+    })
+
     test('200 with the old search in all texts, 400 where they differ', async () => {
       const texts = (text: string) => ({ appName: text, platform: text, versionStr: text })
       expect(await found({ ...texts('mac'), isTextSearch: 'true' })).toHaveLength(3)
