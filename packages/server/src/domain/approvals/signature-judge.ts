@@ -39,6 +39,8 @@ export interface CheckedSignature {
   readonly publicKey: EcPublicJwk
   /** Reference of the certificate. */
   readonly certificateId: string
+  /** Of the signer that issued it. */
+  readonly issuerId: string
   /** DER in base64, leaf first, root last. */
   readonly certificateChain: readonly string[]
 }
@@ -92,6 +94,7 @@ export class SignatureJudge {
       signature: encodeBase64(der),
       publicKey: jwkFromSpki(data.leaf.publicKey),
       certificateId: usable.certificateId,
+      issuerId: usable.issuerId,
       certificateChain: [data.leaf.der, ...usable.chain].map(encodeBase64),
     }
   }
@@ -104,13 +107,13 @@ export class SignatureJudge {
   async requireUsable(
     { pki }: Stores,
     tenantId: string,
-    { certificateId }: CheckedSignature,
+    { certificateId, issuerId }: CheckedSignature,
   ): Promise<void> {
     const certificate = await pki.certificates.find(tenantId, certificateId)
     if (certificate === undefined || certificate.status === 'REVOKED') {
       throw new DeviceRefusal('certificate_not_usable')
     }
-    const signer = await pki.issuers.find(tenantId, certificate.issuerId)
+    const signer = await pki.issuers.find(tenantId, issuerId)
     if (signer === undefined || signer.state === 'REVOKED') {
       throw new DeviceRefusal('certificate_not_usable')
     }

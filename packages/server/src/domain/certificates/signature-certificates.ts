@@ -13,6 +13,8 @@ import type { RootService } from './root-service.ts'
 export interface UsableCertificate {
   /** Its reference. */
   readonly certificateId: string
+  /** The signer that issued it; while it is renewed, another one may be asked. */
+  readonly issuerId: string
   readonly profile: 'AST_DEVICE' | 'SIGNATURE'
   /** Signer first, root last, DER. */
   readonly chain: readonly Uint8Array[]
@@ -87,7 +89,8 @@ export class SignatureCertificates {
       }),
     )
     if (fault !== undefined) return 'path'
-    return { certificateId, profile, chain: [signer.certificate, anchor] }
+    const { issuerId } = issued
+    return { certificateId, issuerId, profile, chain: [signer.certificate, anchor] }
   }
 
   /**
