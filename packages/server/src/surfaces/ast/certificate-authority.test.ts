@@ -318,6 +318,19 @@ describe('createSdkConfig', () => {
     expect(payload).toEqual({ iss: publicUrl, iat, tenant, astUrl, tlsBundle: chain, services })
   })
 
+  test('200 for a body as public clients write it: a certificate in lines with one behind the last, a member that nobody declared', async () => {
+    const [certificate = ''] = await someCertificates()
+    const inLines = certificate.replaceAll(/.{76}/g, '$&\n')
+    const sample = { tlsBundle: [`${inLines}\n`], astUrl, services: [], tenant: 'master' }
+    const { status, body } = await configure(JSON.stringify(sample, undefined, 2))
+    expect(status).toBe(200)
+    expect(decodeJwt(body.sdkConfig)).toMatchObject({
+      tlsBundle: [certificate],
+      tenant,
+      services: [],
+    })
+  })
+
   test('200 with this server’s address where none is given; the JWT alone for those who want it', async () => {
     const tlsBundle = await someCertificates()
     const { status, headers, text } = await configure({ tlsBundle }, { accept: 'application/jwt' })
