@@ -194,4 +194,48 @@ describe.each(engines)('nonces on %s', (engine) => {
     // Of no other action anybody asks for one.
     expect((await create({ tms: empty })).nonce.tms).toBeNull()
   })
+
+  test('a transaction of a template is shown in the device’s language; without the template it starts no more, and the nonce stays', async () => {
+    const { core, storage, ast } = bench
+    const key = 'com.acme.login'
+    const template = {
+      key,
+      defaultContent: 'Log in at {{host}}',
+      locales: [{ locale: 'de', content: 'Anmelden: {{host}}' }],
+    }
+    await core.templates.create(ast, tenantId, template)
+    const tms = {
+      message: { text: key, isTemplate: true, data: { host: 'host-7' } },
+      retrievalSeconds: 300,
+      decisionSeconds: 600,
+      isExplicit: false,
+      maxAgeSeconds: null,
+      auditMessage: undefined,
+    }
+    const phone = await bench.enrol(await bench.createUser())
+    await storage.transaction(({ devices }) =>
+      devices.update(tenantId, phone.id, { locales: ['de-AT'], nowMs: bench.clock() }),
+    )
+    const session = await phone.session({ factor: 'pin', verifiedAtMs: bench.clock() })
+    const redeem = (nonce: string) =>
+      core.nonceRedemptions.redeem(session, { nonce, action: 'TMS_NONCE' })
+    const [first, second] = [
+      await create({ action: 'TMS_NONCE', tms }),
+      await create({ action: 'TMS_NONCE', tms }),
+    ]
+    const { approvalId = '' } = await redeem(first.shown)
+    const { delivery } = await phone.retrieve(approvalId)
+    expect(Buffer.from(delivery?.bytes ?? []).toString()).toContain('Anmelden: host-7')
+    await core.templates.delete(ast, tenantId, key)
+    await expect(redeem(second.shown)).rejects.toThrow(
+      expect.objectContaining({ name: 'DeviceRefusal', code: 'not_found' }),
+    )
+    expect((await bench.records()).at(-1)).toMatchObject({
+      action: 'nonce.redeemed',
+      outcome: 'FAILURE',
+      detail: { reason: 'NO_TRANSACTION' },
+    })
+    await core.templates.create(ast, tenantId, template)
+    expect((await redeem(second.shown)).approvalId).toBeDefined()
+  })
 })
