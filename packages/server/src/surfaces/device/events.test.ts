@@ -4,7 +4,7 @@ import { engines, type TestEngine, testCaller, testMasterKeyBytes } from '#test/
 import { openTestStream, type StreamOptions, type TestStream } from '#test/support/event-stream.ts'
 import { createPlatformApi, type PlatformApi } from '#test/support/platform-api.ts'
 import { createTestDatabase } from '#test/support/postgres.ts'
-import { createCode, enrolDevice, type TestDevice } from '#test/support/test-device.ts'
+import { addTestUser, createCode, enrolDevice, type TestDevice } from '#test/support/test-device.ts'
 
 const backend = testCaller('acme', ['tenant:write', 'verify'])
 
@@ -24,6 +24,7 @@ describe.each(engines)('on %s', (engine: TestEngine) => {
     }
     api = await createPlatformApi(env)
     await api.createTenant('acme')
+    await api.createTenant('shop')
   })
   afterAll(async () => {
     await api?.[Symbol.asyncDispose]()
@@ -146,6 +147,34 @@ describe.each(engines)('on %s', (engine: TestEngine) => {
       expect(twin.ids).toEqual([forBoth])
       expect(quiet.ids).toEqual([forShared])
       expect(strange.ids).toEqual([forStranger])
+    })
+
+    test('a user of the same id in another tenant is told what is of that tenant, and nothing else', async () => {
+      const device = await newDevice()
+      const { userId } = device
+      await addTestUser(api, 'shop', userId)
+      const foreign = await enrolDevice(api, { tenantId: 'shop', userId }, { pin: '1234' })
+      await foreign.login({ pin: '1234' })
+      const waiting = await ask(device)
+      // A position in the other tenant's stream is none here.
+      using theirs = await open(foreign, { lastEventId: waiting })
+      using ours = await open(device)
+      await ours.until(({ ids }) => ids.includes(waiting))
+      const later = await ask(device)
+      await cancel(waiting)
+      const shop = testCaller('shop', ['tenant:write', 'verify'])
+      const draft = { user: { id: userId }, text: 'Of the shop' }
+      const { id } = await api.app.core.approvals.create(shop, 'shop', draft)
+      await theirs.until(({ ids }) => ids.includes(id))
+      await ours.until(({ types }) => types.includes('approval.cancelled'))
+      expect(theirs.ids).toEqual([id])
+      expect(ours.ids).not.toContain(id)
+      expect(ours.ids).toContain(later)
+      const listed = await foreign.call('GET /approvals')
+      expect(listed.body.map((one: { approvalId: string }) => one.approvalId)).toEqual([id])
+      for (const ofOurs of [waiting, later]) {
+        expect((await foreign.retrieve(ofOurs)).status).toBe(404)
+      }
     })
 
     test('a lock is told and ends the stream; afterwards what waits is replayed, the lock is not', async () => {

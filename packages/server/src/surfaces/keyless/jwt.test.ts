@@ -1,4 +1,8 @@
+import { execFileSync, spawnSync } from 'node:child_process'
 import { createPublicKey, generateKeyPairSync, sign, verify } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { calculateJwkThumbprint, createLocalJWKSet, jwtVerify } from 'jose'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createInstallation, type Installation } from './keyless.fixture.ts'
@@ -98,6 +102,20 @@ describe('verifyJwt', () => {
     })
     expect(protectedHeader).toMatchObject({ alg: 'RS256', typ: 'JWT' })
     expect(payload).toMatchObject({ td, sub: userId, amr: ['pin'], deviceId: deviceJkt })
+  })
+
+  test('the openssl command verifies it from the PEM alone, and from the key set alone', async () => {
+    const { jwt } = await attested()
+    const { publicKey } = (await call('GET /v2/verify-jwt/public-key')).body
+    const { keys } = (await call('GET /customers/acme/.well-known/jwks.json', { key: null })).body
+    const { n, e } = keys[0]
+    for (const pem of [publicKey, pemOfNumbers(n, e)]) {
+      expect(opensslVerdict(jwt, pem)).toBe('Verified OK')
+      const [header, payload = '', signature] = jwt.split('.')
+      const other = Buffer.from(payload, 'base64url').toString().replace('500', '900')
+      const changed = [header, Buffer.from(other).toString('base64url'), signature].join('.')
+      expect(opensslVerdict(changed, pem)).toBe('Verification failure')
+    }
   })
 
   test('200 true under each of the three names, and as text/plain', async () => {
@@ -242,3 +260,47 @@ describe('verifyJwt', () => {
     expect(await call('POST /v2/verify-jwt', { body })).toMatchObject({ body: { result: true } })
   })
 })
+
+/** What openssl says of an RS256 JWT; of this server it knows the key alone. */
+function opensslVerdict(jwt: string, pem: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-jwt-'))
+  try {
+    const [key, signature] = [join(folder, 'key.pem'), join(folder, 'signature')]
+    const end = jwt.lastIndexOf('.')
+    writeFileSync(key, pem)
+    writeFileSync(signature, Buffer.from(jwt.slice(end + 1), 'base64url'))
+    const checks = ['dgst', '-sha256', '-verify', key, '-signature', signature]
+    return spawnSync('openssl', checks, { input: jwt.slice(0, end) })
+      .stdout.toString()
+      .trim()
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** A public key in PEM, which openssl makes of the numbers of a JWK. */
+function pemOfNumbers(n: string, e: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-jwk-'))
+  try {
+    const hex = (text: string) => Buffer.from(text, 'base64url').toString('hex')
+    const lines = [
+      'asn1=SEQUENCE:key',
+      '[key]',
+      'algorithm=SEQUENCE:algorithm',
+      'bits=BITWRAP,SEQUENCE:numbers',
+      '[algorithm]',
+      'oid=OID:rsaEncryption',
+      'parameters=NULL',
+      '[numbers]',
+      `n=INTEGER:0x${hex(n)}`,
+      `e=INTEGER:0x${hex(e)}`,
+    ]
+    const [text, der] = [join(folder, 'key.cnf'), join(folder, 'key.der')]
+    writeFileSync(text, `${lines.join('\n')}\n`)
+    execFileSync('openssl', ['asn1parse', '-genconf', text, '-noout', '-out', der])
+    const convert = ['rsa', '-pubin', '-inform', 'DER', '-in', der]
+    return execFileSync('openssl', convert, { stdio: ['ignore', 'pipe', 'ignore'] }).toString()
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
