@@ -68,6 +68,7 @@ import { composeProperties } from '#domain/properties/compose-properties.ts'
 import { Storage } from '#domain/storage.ts'
 import { type OutboundAllow, OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import { PlatformBootstrap } from '#domain/tenants/platform-bootstrap.ts'
+import { PlatformSecret } from '#domain/tenants/platform-secret.ts'
 import { SettingsService } from '#domain/tenants/settings-service.ts'
 import { TenantPurge } from '#domain/tenants/tenant-purge.ts'
 import { TenantService } from '#domain/tenants/tenant-service.ts'
@@ -163,7 +164,8 @@ export function composeCore(parts: CoreParts): ComposedCore {
   const vault = new Vault(masterKey, storage.read.tenantKeys, randomness)
   const signer = new Signer(vault)
   const verifier = new JwsVerifier()
-  const pins = new PinHasher()
+  const pinPepper = new PlatformSecret({ storage, vault, randomness }, 'pin-pepper')
+  const pins = new PinHasher(() => pinPepper.get())
   const outbound = new OutboundRule(parts.outboundAllow)
   const base = { storage, vault, pins, clock, nextId, randomness }
 

@@ -12,6 +12,9 @@ const parameters = {
 }
 const queueMax = 200
 
+/** In front of what was hashed with the pepper; without it are hashes of before there was one. */
+const pepperedMark = 'p1'
+
 /** The queue of PIN computations is full; the caller should come back later. */
 export class PinQueueFullError extends Error {
   override readonly name = 'PinQueueFullError'
@@ -19,21 +22,33 @@ export class PinQueueFullError extends Error {
 
 /**
  * Hashes PINs and passwords with argon2id on threads beside the event loop. One core is left for everything else, and
- * what waits is bounded: an attacker who sends PINs delays other PINs only.
+ * what waits is bounded: an attacker who sends PINs delays other PINs only. With a pepper, which whoever reads the database
+ * alone does not have, the few PINs that there are cannot be tried out on a hash.
  */
 export class PinHasher {
   readonly #inFlightMax = Math.max(1, availableParallelism() - 1)
   readonly #waiting: (() => void)[] = []
+  readonly #pepper: (() => Promise<Uint8Array>) | undefined
   #inFlight = 0
   #decoy: Promise<string> | undefined
+
+  /** @param pepper the secret that goes into each hash, always the same; absent: none. */
+  constructor(pepper?: () => Promise<Uint8Array>) {
+    this.#pepper = pepper
+  }
 
   get queueDepth(): number {
     return this.#waiting.length
   }
 
-  /** @returns the encoded form (`$argon2id$...`). @throws PinQueueFullError */
-  hash(pin: string): Promise<string> {
-    return this.#inTurn(() => hash(pin, parameters))
+  /** @returns the encoded form (`$argon2id$...`, with a pepper `p1$argon2id$...`). @throws PinQueueFullError */
+  async hash(pin: string): Promise<string> {
+    const secret = await this.#pepper?.()
+    return this.#inTurn(async () =>
+      secret === undefined
+        ? hash(pin, parameters)
+        : pepperedMark + (await hash(pin, { ...parameters, secret })),
+    )
   }
 
   /**
@@ -44,7 +59,10 @@ export class PinHasher {
   async verify(encoded: string | undefined, pin: string): Promise<boolean> {
     this.#decoy ??= hash('a PIN that nobody has', parameters)
     const target = encoded ?? (await this.#decoy)
-    const fits = await this.#inTurn(() => verify(target, pin))
+    const isPeppered = target.startsWith(pepperedMark)
+    const secret = isPeppered ? await this.#pepper?.() : undefined
+    const bare = isPeppered ? target.slice(pepperedMark.length) : target
+    const fits = await this.#inTurn(() => verify(bare, pin, secret && { secret }))
     return fits && encoded !== undefined
   }
 

@@ -10,6 +10,7 @@ import { systemRandomness } from '#custody/randomness.ts'
 import { statement } from '#storage/statement.ts'
 import { engines, expectAll, refusal, testCaller, waitingRecords } from '#test/support/core.ts'
 import { Stores } from '../storage.ts'
+import { PlatformSecret } from '../tenants/platform-secret.ts'
 import type { AclDraft } from './acl.ts'
 import { aclContentPlace, encodeAclContent } from './acl-content.ts'
 import {
@@ -27,7 +28,6 @@ import {
 import type { CabinetParts } from './compose-cabinets.ts'
 import { ListDigester } from './list-digester.ts'
 import { mergeAcls } from './merge.ts'
-import { PlatformSecret } from './platform-secret.ts'
 
 describe.each(engines)('access lists on %s', (engine) => {
   let bench: CabinetBench

@@ -8,12 +8,12 @@ import {
 } from '../outbox/delivery-kind.ts'
 import type { OutboxMessage } from '../outbox/outbox-message.ts'
 import type { Storage, Stores } from '../storage.ts'
+import type { PlatformSecret } from '../tenants/platform-secret.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import { type AuditEvent, eventsOf } from './audit-upload.ts'
 import type { CallableUrls } from './callable-urls.ts'
 import { callbackKinds, type EventsEnvelope, type ForwardEnvelope } from './callback-messages.ts'
 import { keyOf, signatureHeaders } from './callback-signature.ts'
-import type { PlatformSecret } from './platform-secret.ts'
 
 /** Contract, webhooks: no answer in 10 seconds is a failed attempt. */
 const callMsMax = 10_000

@@ -4,7 +4,7 @@ import {
   userListDigest,
 } from '@countersign/protocol/cabinet/access-list.ts'
 import { keyedHashHex } from '#custody/secrets.ts'
-import type { PlatformSecret } from './platform-secret.ts'
+import type { PlatformSecret } from '../tenants/platform-secret.ts'
 import type { ListDigests } from './rights-store.ts'
 
 const keptMacsMax = 20_000

@@ -3,7 +3,7 @@ import { integerParameter, statement } from '#storage/statement.ts'
 
 /** A user's PIN on all devices, and the lock of all the user's factors. */
 export interface DevicePin {
-  /** argon2id; null: no PIN. */
+  /** See PinHasher; null: no PIN. */
   readonly pinHash: string | null
   /** When the PIN was set; without one, of no meaning. */
   readonly changedAtMs: number

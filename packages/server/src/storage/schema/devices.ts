@@ -89,7 +89,7 @@ export interface EnrolledKeyTable {
 export interface DevicePinTable {
   tenant_id: string
   user_id: string
-  /** argon2id; null: no PIN, only failures. */
+  /** argon2id with the platform's pepper; null: no PIN, only failures. */
   pin_hash: string | null
   failures: number
   locked_until: number | null

@@ -88,7 +88,7 @@ describe.each(engines)('webhooks of devices on %s', (engine) => {
     expect(told.map(({ data }) => data.device.lock)).toMatchObject([
       { state: 'NONE', reason: null },
       { state: 'LOCKED', reason: 'Lost phone' },
-      { state: 'NONE' },
+      { state: 'UNLOCKED' },
       {},
     ])
     expect(told[2]?.data.device).toEqual(shown)
