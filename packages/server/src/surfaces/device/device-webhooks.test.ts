@@ -57,7 +57,7 @@ describe.each(engines)('webhooks of devices on %s', (engine) => {
           const text = body.toString()
           const signature = webhook.sign(headers['webhook-id'] ?? '', sentAt, text)
           expect(headers['webhook-signature']).toBe(signature)
-          return JSON.parse(text) as Json
+          return JSON.parse(text)
         }),
       texts: () => receiver.received.map(({ body }) => body.toString()),
       [Symbol.asyncDispose]: () => receiver[Symbol.asyncDispose](),
