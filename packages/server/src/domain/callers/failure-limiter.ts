@@ -61,7 +61,8 @@ export class FailureLimiter {
   }
 }
 
-function groupOf(address: string): string {
+/** Who is limited together. */
+export function groupOf(address: string): string {
   if (!address.includes(':') || !ipaddr.IPv6.isValid(address)) return address
   const parsed = ipaddr.IPv6.parse(address)
   if (parsed.isIPv4MappedAddress()) return parsed.toIPv4Address().toString()

@@ -83,6 +83,17 @@ describe('what everybody may read', () => {
     await expect(read('192.0.2.7')).rejects.toThrow(refusal('template_not_found'))
   })
 
+  test('is no more for whoever has many IPv6 addresses: a /64 counts as one', async () => {
+    const read = (address: string) =>
+      parts.templateCatalogue.get(reader(address), 'acme', 'none', anyLanguage)
+    for (let n = 0; n < 3_000; n++) {
+      const address = `2001:db8:0:1::${n.toString(16)}`
+      await expect(read(address)).rejects.toThrow(refusal('template_not_found'))
+    }
+    await expect(read('2001:db8:0:1:ffff::1')).rejects.toThrow(refusal('too_many_requests'))
+    await expect(read('2001:db8:0:2::1')).rejects.toThrow(refusal('template_not_found'))
+  })
+
   test('is at most 20,000 texts, which one list looks through in no time', async () => {
     await core.storage.transaction(async ({ templates }) => {
       for (let n = 0; n < 5_000; n++) {

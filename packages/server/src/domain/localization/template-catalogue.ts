@@ -1,4 +1,5 @@
 import type { Caller } from '../callers/caller.ts'
+import { groupOf } from '../callers/failure-limiter.ts'
 import type { Clock } from '../clock.ts'
 import { RequestLimiter } from '../devices/request-limiter.ts'
 import type { Storage } from '../storage.ts'
@@ -55,13 +56,13 @@ export class TemplateCatalogue {
     tenantId: string,
     { glob, languages, page, pageSize }: TemplateQuery,
   ): Promise<{ readonly items: readonly LocalizedTemplate[]; readonly totalCount: number }> {
-    this.#limiter.count(caller.address ?? '')
+    this.#count(caller)
     const defaultLocale = await this.#defaultLocale(tenantId)
     if (defaultLocale === undefined) return { items: [], totalCount: 0 }
     const first = (page - 1) * pageSize
     const shown: TextName[] = []
     let totalCount = 0
-    const isGoingOn = () => this.#limiter.count(caller.address ?? '')
+    const isGoingOn = () => this.#count(caller)
     for await (const { key, locales } of this.#entries(tenantId, glob, isGoingOn)) {
       const tags = locales.includes(defaultLocale) ? locales : [...locales, defaultLocale].sort()
       for (const tag of lookUpAll(languages, tags)) {
@@ -95,7 +96,7 @@ export class TemplateCatalogue {
     key: string,
     languages: LanguagePriority,
   ): Promise<LocalizedTemplate> {
-    this.#limiter.count(caller.address ?? '')
+    this.#count(caller)
     const { templates } = this.#storage.read
     const defaultLocale = await this.#defaultLocale(tenantId)
     if (defaultLocale === undefined) throw templateNotFound()
@@ -106,6 +107,10 @@ export class TemplateCatalogue {
     const content = await templates.findContent({ tenantId, key }, locale)
     if (content === undefined) throw templateNotFound()
     return { key, locale: locale ?? defaultLocale, content }
+  }
+
+  #count({ address }: Caller): void {
+    this.#limiter.count(groupOf(address ?? ''))
   }
 
   /** The locale of default contents; undefined when nobody may be served for this tenant. */
