@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import { startPhonePage } from '../../src/commands/simulate/phone-page-server.ts'
 import { createPhoneScene, type PhoneScene } from '../support/phone-scene.ts'
+import { startReceiver } from '../support/receiver.ts'
 import { Browser, type Page } from './devtools.ts'
 
 const text = '500,00 EUR <b>to</b> \u202eMax\u0007'
@@ -42,8 +43,33 @@ async function decide(
   await page.click(`${card} [data-decision=${decision}]`)
 }
 
+/** The portal's name comes from the server; the callback says who it was. */
+async function logInAtPortal(page: Page, scene: PhoneScene, userId: string): Promise<void> {
+  await using portal = await startReceiver()
+  const { origin } = new URL(portal.url)
+  await scene.call('PATCH', '/tenants/acme/settings', { callbacks: { allowedOrigins: [origin] } })
+  const account = { tenantId: 'acme', scopes: ['ast:write'] }
+  const { secret } = await scene.call('POST', '/service-accounts', account)
+  const reply = await fetch(`${scene.url}/ast/v1/tenants/acme/nonces?type=short`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ action: 'LOGIN_NONCE', payload: { callbackUrl: portal.url } }),
+  })
+  const { nonce } = (await reply.json()) as { nonce: string }
+  await page.type('#nonce', nonce.toLowerCase())
+  await page.click('#portal button')
+  await page.until("document.querySelector('#portal-login').hidden === false")
+  assert.equal(await page.evaluate("document.querySelector('#portal-name').textContent"), origin)
+  await page.type('#portal-pin', '1234')
+  await page.click('#portal-login [type=submit]')
+  await portal.waitFor(1)
+  const { loginEvent } = JSON.parse(portal.received[0]?.body.toString() ?? '')
+  assert.equal(loginEvent.userId, userId)
+  await page.until("document.querySelector('#portal').hidden === false")
+}
+
 async function prove(browser: Browser): Promise<void> {
-  await using scene = await createPhoneScene()
+  await using scene = await createPhoneScene({ env: { COUNTERSIGN_OUTBOUND_ALLOW: '127.0.0.0/8' } })
   await using served = await startPhonePage({ server: scene.url, port: 0 })
   const page = await browser.open(served.url)
   const userId = await enrol(page, scene)
@@ -88,6 +114,9 @@ async function prove(browser: Browser): Promise<void> {
   await decide(page, again, 'approve', '1234')
   await page.until(`document.querySelector('#status').textContent.endsWith('APPROVED')`)
   say('keys and state survive a reload')
+
+  await logInAtPortal(page, scene, userId)
+  say('logged in at a portal by its code, after the page had shown whose it is')
 
   const exported = await page.evaluate(`(async () => {
     const open = indexedDB.open('countersign-phone-first')

@@ -220,7 +220,7 @@ describe.each(engines)('nonces on %s', (engine) => {
       await waive(true)
     })
 
-    test('30 redemptions of one nonce by several devices at once: exactly one is 200, with the only callback and transaction', async () => {
+    test('R4: 30 redemptions of one nonce by several devices at once: exactly one is 200, with the only callback and transaction', async () => {
       const devices = await Promise.all(Array.from({ length: 6 }, () => newDevice()))
       const portalSessionId = newSession()
       const nonce = await show('TMS_NONCE', { portalSessionId })
