@@ -416,6 +416,11 @@ describe('decideApproval', () => {
     }
     await expectRefused(await byOther(await certified('acme')), 422, 'certificate_not_usable')
     await expectRefused(await byOther(await certified('shop')), 422, 'certificate_not_usable')
+    const { tenantId, userId } = device
+    const second = await enrolDevice(api, { tenantId, userId }, { pin: '1234' })
+    await second.login({ pin: '1234' })
+    expect((await second.certify()).status).toBe(200)
+    await expectRefused(await byOther(second), 422, 'certificate_not_usable')
 
     const ownSigning = device.chain
     const tlsKey = createTestKey()
