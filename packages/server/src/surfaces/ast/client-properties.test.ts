@@ -161,7 +161,8 @@ describe.each(engines)('Client Properties on %s', (engine) => {
     test('404 for an unknown one, one that the portal may not see, and one of another tenant', async () => {
       const hidden = await created('hidden', { visibility: ['CLIENT', 'INTERNAL'] })
       const shown = await created('shown', { visibility: ['EXTERNAL'] })
-      expect((await read(shown, ast.reader)).status).toBe(200)
+      const { status, cacheControl } = await read(shown, ast.reader)
+      expect([status, cacheControl]).toEqual([200, 'no-store'])
       for (const id of [hidden, unknownClient]) {
         expect(await read(id)).toMatchObject({
           status: 404,

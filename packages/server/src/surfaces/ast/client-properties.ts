@@ -3,7 +3,7 @@ import type { Property, PropertyDraft } from '#domain/properties/property.ts'
 import type { NamedProperty } from '#domain/properties/property-service.ts'
 import type { Schemas } from './contract.gen.ts'
 import type { Endpoint } from './endpoint.ts'
-import { filtersOf, pageOf, totalCountHeader } from './wire.ts'
+import { filtersOf, noStore, pageOf, totalCountHeader } from './wire.ts'
 
 /** A value is compared as the type of its property says. */
 const filterProperties: FilterProperties = {
@@ -24,7 +24,8 @@ export const listUserProperties: Endpoint<'listUserProperties'> = async ({
     ...pageOf(query),
     condition: parseFilters(filtersOf(query), filterProperties),
   })
-  return { status: 200, headers: totalCountHeader(totalCount), body: items.map(toProperty) }
+  const headers = { ...totalCountHeader(totalCount), ...noStore }
+  return { status: 200, headers, body: items.map(toProperty) }
 }
 
 /** A user's properties on one client. */
@@ -39,7 +40,8 @@ export const listClientProperties: Endpoint<'listClientProperties'> = async ({
     ...pageOf(query),
     condition: parseFilters(filtersOf(query), filterProperties),
   })
-  return { status: 200, headers: totalCountHeader(totalCount), body: items.map(toProperty) }
+  const headers = { ...totalCountHeader(totalCount), ...noStore }
+  return { status: 200, headers, body: items.map(toProperty) }
 }
 
 /** Makes a property. */
@@ -59,7 +61,8 @@ export const createProperty: Endpoint<'createProperty'> = async ({
 /** One property. */
 export const getProperty: Endpoint<'getProperty'> = async ({ core, caller, params }) => {
   const { tenantId, propertyId } = params
-  return { status: 200, body: toProperty(await core.properties.get(caller, tenantId, propertyId)) }
+  const property = await core.properties.get(caller, tenantId, propertyId)
+  return { status: 200, headers: noStore, body: toProperty(property) }
 }
 
 /** Replaces everything but whose it is. */

@@ -16,6 +16,7 @@ export interface Answer {
   readonly location: unknown
   /** X-Total-Count. */
   readonly totalCount: unknown
+  readonly cacheControl: unknown
   readonly body: Json
 }
 
@@ -89,8 +90,9 @@ export async function createClientsInstallation(
       })
       const { statusCode: status, headers, body: text } = reply
       checker.check({ method, path, status, headers, body: text })
-      const { location, 'x-total-count': totalCount } = headers
-      return { status, location, totalCount, body: text === '' ? undefined : JSON.parse(text) }
+      const { location, 'x-total-count': totalCount, 'cache-control': cacheControl } = headers
+      const answer = text === '' ? undefined : JSON.parse(text)
+      return { status, location, totalCount, cacheControl, body: answer }
     },
     async addDevice(userId, { tenantId = 'acme' } = {}) {
       const native = testCaller(tenantId, ['tenant:write'])

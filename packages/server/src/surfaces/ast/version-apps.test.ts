@@ -158,6 +158,9 @@ describe.each(engines)('apps and policies on %s', (engine) => {
       const members = { ...(await appleMembers()), hpkClientId: '10', hpkClientSecret: 'h-secret' }
       await save('shown', { categories: ['tms'], ...members })
       const seen = await get('shown', ast.reader)
+      expect((await get('shown')).headers['cache-control']).toBe('no-store')
+      const { headers } = await ast.call('GET /v1/tenants/acme/apps?appName=shown')
+      expect(headers['cache-control']).toBe('no-store')
       expect(seen.body.pushNotificationConfig).toEqual({
         categories: ['tms'],
         iosBundleId: 'com.acme.bank',

@@ -3,19 +3,20 @@ import type { AssignmentTarget, Policy, PolicyAssignment } from '#domain/apps/po
 import type { PolicyDraft } from '#domain/apps/policy-service.ts'
 import type { Schemas } from './contract.gen.ts'
 import type { Endpoint } from './endpoint.ts'
-import { pageOf, tenantPath, totalCountHeader } from './wire.ts'
+import { noStore, pageOf, tenantPath, totalCountHeader } from './wire.ts'
 
 /** Apps by name, or the one of a name. */
 export const listApps: Endpoint<'listApps'> = async ({ core, caller, params, query }) => {
   const search = { name: query.appName, ...pageOf(query) }
   const { items, totalCount } = await core.apps.list(caller, params.tenantId, search)
-  return { status: 200, headers: totalCountHeader(totalCount), body: items.map(toApp) }
+  const headers = { ...totalCountHeader(totalCount), ...noStore }
+  return { status: 200, headers, body: items.map(toApp) }
 }
 
 /** One app; its secrets for those who may change it. */
 export const getApp: Endpoint<'getApp'> = async ({ core, caller, params }) => {
   const found = await core.apps.get(caller, params.tenantId, params.appName)
-  return { status: 200, body: toApp(found) }
+  return { status: 200, headers: noStore, body: toApp(found) }
 }
 
 /** Makes an app. */

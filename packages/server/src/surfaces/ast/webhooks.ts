@@ -3,6 +3,7 @@ import type { NonceTms } from '#domain/nonces/nonce.ts'
 import type { Schemas } from './contract.gen.ts'
 import type { Endpoint } from './endpoint.ts'
 import { maxAgeOf, retrievalSecondsDefault, tmsSecondsDefault, toMessage } from './message-sign.ts'
+import { noStore } from './wire.ts'
 
 /** Makes a nonce that a portal shows; whoever redeems it is told to the portal. */
 export const createNonce: Endpoint<'createNonce'> = async ({
@@ -22,7 +23,7 @@ export const createNonce: Endpoint<'createNonce'> = async ({
   })
   return {
     status: 201,
-    headers: { 'cache-control': 'no-store' },
+    headers: noStore,
     body: { nonce: shown, type: nonce.action, expiresAt: nonce.expiresAtMs },
   }
 }

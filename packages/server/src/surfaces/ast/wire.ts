@@ -21,6 +21,9 @@ export function tenantPath(tenantId: string, ...segments: readonly string[]): st
   return `/ast/v1/tenants/${[tenantId, ...segments].map(encodeURIComponent).join('/')}`
 }
 
+/** Of replies with secrets, or with what is a user's own: nobody keeps a copy on the way. */
+export const noStore = { 'cache-control': 'no-store' } as const
+
 /** Beside a bare array: how many entries all pages have together. */
 export function totalCountHeader(totalCount: number): Headers {
   return { 'x-total-count': String(totalCount) }
