@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { engines, testCaller } from '#test/support/core.ts'
 import { createPlatformApi, type PlatformApi } from '#test/support/platform-api.ts'
@@ -79,6 +80,18 @@ describe.each(engines)('what is spent once, on %s', (engine) => {
     })
     expect(items.filter((device) => device.pushToken === pushToken)).toHaveLength(1)
   }, 60_000)
+
+  test('the longest push token is kept, and a longer one refused, whatever an index can hold', async () => {
+    const device = await enrolDevice(api)
+    await device.login()
+    const token = (length: number) =>
+      `FCM:${randomBytes(length)
+        .toString('base64url')
+        .slice(0, length - 4)}`
+    const send = (pushToken: string) => device.call('PATCH /device', { body: { pushToken } })
+    expect((await send(token(2_560))).status).toBe(200)
+    expect((await send(token(2_561))).status).toBe(400)
+  })
 
   test('one PIN, set by two enrolments at once: the first one counts, the other is asked for it', async () => {
     await addTestUser(api, 'acme', 'racer')
