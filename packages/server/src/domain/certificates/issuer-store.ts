@@ -169,15 +169,26 @@ const revoke = statement((db, p: Key & { nowMs: number }) =>
     .where('state', 'in', ['ACTIVE', 'RETIRED']),
 )
 
+/** Signers in the order of their revocation, after one of them. */
+export interface ClosingPage {
+  readonly untilMs: number
+  readonly afterMs: number
+  readonly afterId: string
+  readonly limit: number
+}
+
 /** Of all tenants: whoever revoked last comes last. */
-const listClosing = statement((db, p: { untilMs: number; limit: number }) =>
+const listClosing = statement((db, p: ClosingPage) =>
   db
     .selectFrom('certificate_issuer')
     .selectAll()
     .where('state', '=', 'REVOKED')
     .where('kid', 'is not', null)
+    .where('updated_at', '>=', p.afterMs)
     .where('updated_at', '<=', p.untilMs)
+    .where((eb) => eb.or([eb('updated_at', '>', p.afterMs), eb('id', '>', p.afterId)]))
     .orderBy('updated_at')
+    .orderBy('id')
     .limit(p.limit),
 )
 
@@ -275,8 +286,8 @@ export class IssuerStore {
   }
 
   /** Revoked up to a moment, of all tenants, and their key is still there. */
-  async listClosing(untilMs: number, limit: number): Promise<Issuer[]> {
-    return (await this.#queries.all(listClosing, { untilMs, limit })).map(asIssuer)
+  async listClosing(page: ClosingPage): Promise<Issuer[]> {
+    return (await this.#queries.all(listClosing, page)).map(asIssuer)
   }
 
   /** True for whoever takes a revoked signer's key away, once. */

@@ -37,15 +37,19 @@ export class SignerClosing {
   /** To be called by one timer of the installation. What fails is tried again, and holds up no other signer. */
   async closeDue(): Promise<void> {
     const untilMs = this.#clock() - this.#lateCommitMs
-    const { issuers } = this.#storage.read.pki
-    const revoked = await issuers.listClosing(untilMs, signersAtOnce)
     const failures: unknown[] = []
-    for (const signer of revoked) {
-      try {
-        await this.#close(signer)
-      } catch (error) {
-        failures.push(error)
+    for (let last: Issuer | undefined; ; ) {
+      const revoked = await this.#storage.read.pki.issuers.listClosing({
+        untilMs,
+        afterMs: last?.updatedAtMs ?? 0,
+        afterId: last?.id ?? '',
+        limit: signersAtOnce,
+      })
+      for (const signer of revoked) {
+        await this.#close(signer).catch((error: unknown) => failures.push(error))
       }
+      last = revoked.at(-1)
+      if (revoked.length < signersAtOnce) break
     }
     if (failures.length > 0) {
       throw new AggregateError(failures, 'The last lists of a revoked signer were not signed.')

@@ -1,5 +1,6 @@
 import { parseCertificate } from '@countersign/protocol/certificate/certificate.ts'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { statement } from '#storage/statement.ts'
 import {
   type CertificateBench,
   createCertificateBench,
@@ -8,6 +9,14 @@ import {
 import { engines, platformAdmin, refusal, testCaller } from '#test/support/core.ts'
 import { csrOf } from '#test/support/device-keys.ts'
 import { writtenRecords } from '#test/support/journal.ts'
+
+const breakKey = statement((db, p: { kid: string }) =>
+  db
+    .updateTable('signing_key')
+    .set({ sealed_private: Buffer.alloc(64) })
+    .where('tenant_id', '=', tenantId)
+    .where('kid', '=', p.kid),
+)
 
 describe.each(engines)('signers on %s', (engine) => {
   let bench: CertificateBench
@@ -143,6 +152,28 @@ describe.each(engines)('signers on %s', (engine) => {
     const leaf = parseCertificate(issued.der ?? new Uint8Array())
     const owner = { tenantId, deviceId: issued.deviceId ?? '', userId: issued.userId ?? '' }
     expect(await signatureCertificates.check(leaf, owner)).toBe('revoked')
+  })
+
+  test('however many are revoked, and whichever of them cannot be closed, the others are', async () => {
+    const { core, admin } = bench
+    const ids: string[] = []
+    for (let index = 0; index < 25; index++) {
+      const { id } = await signers().create(admin, tenantId)
+      await bench.settle()
+      await signers().revoke(admin, tenantId, id)
+      ids.push(id)
+    }
+    const { signingKeys } = core.storage.read
+    const left = async () => (await signingKeys.list(tenantId, 'certificates')).length
+    const before = await left()
+    const kids = await Promise.all(
+      ids.slice(0, 20).map((id) => core.storage.read.pki.issuers.find(tenantId, id)),
+    )
+    await core.test.database.transaction(async (queries) => {
+      for (const signer of kids) await queries.run(breakKey, { kid: signer?.kid ?? '' })
+    })
+    await expect(core.pki.signerClosing.closeDue()).rejects.toThrow('were not signed')
+    expect(await left()).toBe(before - 5)
   })
 
   test('a request that waits when its signer is revoked is FAILED', async () => {
