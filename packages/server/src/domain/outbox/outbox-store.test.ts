@@ -247,7 +247,9 @@ describe.each(engines)('the outbox on %s', (engine) => {
     // Statements of these tests themselves, written on the spot, are not of interest.
     const statements = [...seen].filter(
       (sql) =>
-        sql.includes('outbox') && !/^insert|values/.test(sql) && !/limit (\$|\?)\d*$/.test(sql),
+        sql.includes('outbox') &&
+        !/^insert|values/.test(sql) &&
+        !/limit (\$|0 \+ \?)\d*$/.test(sql),
     )
     expect(statements.length).toBeGreaterThan(10)
     for (const sql of statements) {

@@ -244,6 +244,7 @@ describe('queryOcsp', () => {
     const request = writeOcspRequest([await idOf(body.pem)])
     expect(await ask(request, 'shop')).toBe(6)
     expect(await ask(Buffer.from('rubbish'))).toBe(1)
+    expect(await ask(Buffer.alloc(0))).toBe(1)
     expect(await ask(Uint8Array.from([...request, 0]))).toBe(1)
   })
 
