@@ -31,8 +31,9 @@ describe.each(engines)('Webhooks on %s', (engine) => {
 
   describe('createNonce', () => {
     test('201 with a ULID for 300 seconds; the type is the action', async () => {
-      expect(await create()).toEqual({
+      expect(await create()).toMatchObject({
         status: 201,
+        cacheControl: 'no-store',
         body: {
           nonce: expect.stringMatching(ulid),
           type: 'LOGIN_NONCE',
