@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { rootId } from '#domain/certificates/issuer.ts'
 import { documentOf, runCommand } from '#test/support/commands.ts'
 import { createPhoneScene, type PhoneScene } from '#test/support/phone-scene.ts'
 
@@ -88,7 +89,7 @@ test('phones in two languages sign two texts of one template, and files alone pr
   expect(end, end.stderr).toMatchObject({ code: 0 })
   const decisions = documentOf(end).decisions as { phone: string }[]
   const jwks = write('jwks.json', await open('/jwks'))
-  const anchor = write('root.der', await open('/issuers/root/certificate'))
+  const anchor = write('root.der', await open(`/issuers/${rootId}/certificate`))
   await scene.call('POST', '/tenants/acme/audit/checkpoints')
   const proofs = asked.map(async ({ name, locale, id }) => {
     expect(decisions.find((one) => one.phone === name)).toMatchObject({
