@@ -97,7 +97,8 @@ export class AppService implements PushCredentialReader {
     const stored = await this.#prepare(tenantId, name, draft)
     try {
       await this.#storage.transaction(async (stores) => {
-        await stores.tenants.requireFor(caller, tenantId)
+        // Held: who makes apps counts them one after the other.
+        await stores.tenants.holdFor(caller, tenantId)
         if ((await stores.apps.count(tenantId)) >= appsPerTenantMax) {
           throw new DomainError('limit_reached', `A tenant has at most ${appsPerTenantMax} apps.`)
         }

@@ -75,7 +75,8 @@ export class AppVersionService {
     architecturesOf(draft.platform)
     const version = { tenantId, id: this.#nextId(), ...draft }
     await this.#write(async (stores) => {
-      await stores.tenants.requireFor(caller, tenantId)
+      // Held: who makes versions counts them one after the other.
+      await stores.tenants.holdFor(caller, tenantId)
       const { versions } = stores.appVersions
       if (!(await stores.apps.hold(tenantId, draft.appName))) {
         throw new DomainError('app_not_found', 'No such app.', { pointer: '/appName' })

@@ -79,7 +79,8 @@ export class PolicyService {
     if (name === builtIn.name) throw nameTaken()
     try {
       await this.#storage.transaction(async (stores) => {
-        await stores.tenants.requireFor(caller, tenantId)
+        // Held: who makes policies counts them one after the other.
+        await stores.tenants.holdFor(caller, tenantId)
         if ((await stores.policies.count(tenantId)) >= policiesPerTenantMax) {
           const message = `A tenant has at most ${policiesPerTenantMax} policies.`
           throw new DomainError('limit_reached', message)
@@ -156,7 +157,8 @@ export class PolicyService {
     try {
       await this.#storage.transaction(async (stores) => {
         const { policies, apps } = stores
-        await stores.tenants.requireFor(caller, tenantId)
+        // Held: who makes assignments counts them one after the other.
+        await stores.tenants.holdFor(caller, tenantId)
         const isThere =
           name === builtIn.name || (isPolicyName(name) && (await policies.hold(tenantId, name)))
         if (!isThere) throw policyNotFound()

@@ -29,8 +29,6 @@ interface Key {
   readonly name: string
 }
 
-/** The limits are counted before, not while, something is added: several at once may go a little beyond them. */
-const listedMaxFactor = 2
 /** In place of a platform or an architecture: all. */
 const every = ''
 
@@ -216,8 +214,9 @@ export class PolicyStore {
 
   /** All of them, by name. */
   async list(tenantId: string): Promise<NamedRule[]> {
-    const limit = policiesPerTenantMax * listedMaxFactor
-    return (await this.#queries.all(list, { tenantId, limit })).map(asNamedRule)
+    return (await this.#queries.all(list, { tenantId, limit: policiesPerTenantMax })).map(
+      asNamedRule,
+    )
   }
 
   async count(tenantId: string): Promise<number> {
@@ -262,7 +261,7 @@ export class PolicyStore {
 
   /** All of them, the oldest first. */
   async listAssignments(tenantId: string): Promise<StoredAssignment[]> {
-    const limit = assignmentsPerTenantMax * listedMaxFactor
+    const limit = assignmentsPerTenantMax
     return (await this.#queries.all(listAssignments, { tenantId, limit })).map(asStoredAssignment)
   }
 
@@ -270,7 +269,7 @@ export class PolicyStore {
   async listAssignmentsOf(
     tenantId: string,
     name: string,
-    limit: number = assignmentsPerTenantMax * listedMaxFactor,
+    limit: number = assignmentsPerTenantMax,
   ): Promise<PolicyAssignment[]> {
     const rows = await this.#queries.all(listAssignmentsOf, { tenantId, name, limit })
     return rows.map((row) => asStoredAssignment(row).assignment)

@@ -46,7 +46,7 @@ export class TemplateService {
         })
       }
       for (const text of locales) await stores.templates.put({ tenantId, key }, text, nowMs)
-      await requireRoom(stores, { tenantId, key })
+      await requireRoom(stores, caller, { tenantId, key })
       await record(stores, caller, tenantId, key, 'template.created', {
         texts: hashes(defaultContent, locales),
       })
@@ -73,7 +73,7 @@ export class TemplateService {
       }
       if (defaultContent === undefined && locales.length === 0) return
       for (const text of locales) await stores.templates.put({ tenantId, key }, text, nowMs)
-      if (locales.length > 0) await requireRoom(stores, { tenantId, key })
+      if (locales.length > 0) await requireRoom(stores, caller, { tenantId, key })
       await record(stores, caller, tenantId, key, 'template.updated', {
         texts: hashes(defaultContent, locales),
       })
@@ -130,7 +130,8 @@ export class TemplateService {
 
 /** Judged by what there would be; a refusal takes it all back. @throws DomainError `limit_reached`. */
 async function requireRoom(
-  { templates, userDomains }: Stores,
+  { templates, tenants }: Stores,
+  caller: Caller,
   { tenantId, key }: { readonly tenantId: string; readonly key: string },
 ): Promise<void> {
   const locales = (await templates.listLocales({ tenantId, key })) ?? []
@@ -138,9 +139,7 @@ async function requireRoom(
     throw new DomainError('limit_reached', `A template has at most ${localesMax} languages.`)
   }
   // Held: who adds texts counts them one after the other.
-  if (!(await userDomains.holdTenant(tenantId))) {
-    throw new DomainError('tenant_not_found', 'No such tenant.')
-  }
+  await tenants.holdFor(caller, tenantId)
   if ((await templates.count(tenantId, textsMax + 1)) > textsMax) {
     throw new DomainError('limit_reached', `A tenant has at most ${textsMax} texts.`)
   }

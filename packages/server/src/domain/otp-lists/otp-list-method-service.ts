@@ -77,9 +77,9 @@ export class OtpListMethodService {
     const key = this.#randomness(listKeyBytes)
     const sealedKey = await this.#vault.seal(methodKeyPlace(tenantId, name), key)
     try {
-      await this.#storage.transaction(async ({ otpListMethods, userDomains, journal }) => {
+      await this.#storage.transaction(async ({ tenants, otpListMethods, journal }) => {
         // Held: who makes methods counts them one after the other.
-        await userDomains.holdTenant(tenantId)
+        await tenants.holdFor(caller, tenantId)
         const first = { afterId: '', limit: methodsMax }
         if ((await otpListMethods.list(tenantId, first)).length === methodsMax) {
           throw new DomainError('limit_reached', `A tenant has at most ${methodsMax} methods.`)

@@ -82,6 +82,14 @@ const replaceSettings = statement(
       .where('status', '<>', 'DELETED'),
 )
 
+const hold = statement((db, p: { id: string }) =>
+  db
+    .updateTable('tenant')
+    .set((eb) => ({ updated_at: eb.ref('updated_at') }))
+    .where('tenant_id', '=', p.id)
+    .where('status', '<>', 'DELETED'),
+)
+
 const markDeleted = statement((db, p: { id: string; nowMs: number }) =>
   db
     .updateTable('tenant')
@@ -121,6 +129,19 @@ export class TenantStore {
     const isThere =
       caller.isPlatform && (id === platformTenantId || (await this.find(id)) !== undefined)
     if (!isThere) throw new DomainError('tenant_not_found', 'No such tenant.')
+  }
+
+  /**
+   * As {@link requireFor}, and holds the tenant until the transaction ends: it is not deleted meanwhile, and who counts
+   * its objects before adding one does so after whoever else holds it.
+   *
+   * @throws DomainError `tenant_not_found`.
+   */
+  async holdFor(caller: Caller, id: string): Promise<void> {
+    const isTheirs = caller.tenantId === id || caller.isPlatform
+    if (!isTheirs || (await this.#queries.run(hold, { id })) !== 1) {
+      throw new DomainError('tenant_not_found', 'No such tenant.')
+    }
   }
 
   /** @throws StorageError `taken` when the id is or was in use, whatever its case. */

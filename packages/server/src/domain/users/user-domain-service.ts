@@ -33,8 +33,7 @@ export class UserDomainService {
     requireUserWriter(caller, tenantId)
     const { name, key } = checkDomainDraft(draft)
     return this.#storage.transaction(async (stores) => {
-      await stores.tenants.requireFor(caller, tenantId)
-      if (!(await stores.userDomains.holdTenant(tenantId))) throw tenantNotFound()
+      await stores.tenants.holdFor(caller, tenantId)
       await requireRepository(stores, tenantId, draft.repositoryId)
       const nowMs = this.#clock()
       const domain: UserDomain = {
@@ -107,7 +106,7 @@ export class UserDomainService {
       checkDomainChanges(changes)
       await requireRepository(stores, tenantId, changes.repositoryId)
       if (changes.isDefault === true) {
-        if (!(await userDomains.holdTenant(tenantId))) throw tenantNotFound()
+        await stores.tenants.holdFor(caller, tenantId)
         if (!(await userDomains.takeMark(tenantId, found.key))) throw domainNotFound()
       }
       if (!(await userDomains.update(tenantId, found.key, changes, this.#clock()))) {
@@ -160,10 +159,6 @@ function nameTaken(): DomainError {
   return new DomainError('already_exists', 'The name is taken.', {
     faults: [{ pointer: '/name', code: 'not_unique', message: 'is taken' }],
   })
-}
-
-function tenantNotFound(): DomainError {
-  return new DomainError('tenant_not_found', 'No such tenant.')
 }
 
 function domainNotFound(): DomainError {

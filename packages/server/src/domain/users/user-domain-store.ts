@@ -121,15 +121,6 @@ const unbindRepositories = statement((db, p: Key) =>
     .where('domain', '=', p.key),
 )
 
-/** As {@link held}, for the tenant: whoever moves the mark holds it, so that marks move one after the other. */
-const holdTenant = statement((db, p: { tenantId: string }) =>
-  db
-    .updateTable('tenant')
-    .set((eb) => ({ updated_at: eb.ref('updated_at') }))
-    .where('tenant_id', '=', p.tenantId)
-    .where('status', '<>', 'DELETED'),
-)
-
 /** How often the mark may be gone when its place is reached, before the caller is sent away for a moment. */
 const markAttemptsMax = 10
 
@@ -210,15 +201,7 @@ export class UserDomainStore {
     })
   }
 
-  /**
-   * Keeps the tenant from being deleted, and its mark where it is, until the transaction ends; false when there is no
-   * such tenant.
-   */
-  async holdTenant(tenantId: string): Promise<boolean> {
-    return (await this.#queries.run(holdTenant, { tenantId })) === 1
-  }
-
-  /** Makes the domain the default one, and no other; false when it is not there. The transaction must hold the tenant. */
+  /** Makes the domain the default one, and no other; false when it is not there. The transaction must hold the tenant, so that marks move one after the other. */
   async takeMark(tenantId: string, key: string): Promise<boolean> {
     await this.#queries.run(clearDefault, { tenantId })
     return (await this.#queries.run(setDefault, { tenantId, key })) === 1

@@ -93,7 +93,8 @@ export class WebhookService {
     const id = this.#nextId()
     const sealed = await this.#vault.seal(secretPlace(tenantId, id), Buffer.from(secret))
     const endpoint = await this.#storage.transaction(async (stores) => {
-      await stores.tenants.requireFor(caller, tenantId)
+      // Held: who makes endpoints counts them one after the other.
+      await stores.tenants.holdFor(caller, tenantId)
       const { webhookEndpoints } = stores
       const present = await webhookEndpoints.list(tenantId, '', endpointsPerTenantMax)
       if (present.length >= endpointsPerTenantMax) {
