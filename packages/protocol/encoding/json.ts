@@ -52,6 +52,24 @@ export function parseJson(bytes: Uint8Array): unknown {
   return value
 }
 
+/** The members of an object of JSON; what they are is to be looked at. */
+export type JsonMembers = Readonly<Record<string, unknown>>
+
+export function isJsonObject(value: unknown): value is JsonMembers {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** As {@link parseJson}, but undefined for all that is no object of JSON. */
+export function readJsonObject(bytes: Uint8Array): JsonMembers | undefined {
+  try {
+    const value = parseJson(bytes)
+    return isJsonObject(value) ? value : undefined
+  } catch (error) {
+    if (error instanceof JsonError) return undefined
+    throw error
+  }
+}
+
 /**
  * Colons outside strings: in valid JSON there is one per member. Nesting is bounded on the way, before the parser sees
  * the text.

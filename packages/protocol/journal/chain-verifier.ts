@@ -1,4 +1,5 @@
 import { canonicalJson, type JsonValue } from '../encoding/jcs.ts'
+import { isJsonObject } from '../encoding/json.ts'
 import { chainStart, recordHash } from './chain.ts'
 
 /** What can be wrong with a chain. */
@@ -103,8 +104,8 @@ export function parseExportLine(line: string): ExportedRecord | undefined {
 }
 
 function isExportedRecord(value: unknown): value is ExportedRecord {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
-  const { seq, prevHash, hash } = value as Readonly<Record<string, unknown>>
+  if (!isJsonObject(value)) return false
+  const { seq, prevHash, hash } = value
   return Number.isSafeInteger(seq) && isHash(prevHash) && isHash(hash)
 }
 

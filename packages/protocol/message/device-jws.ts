@@ -1,6 +1,7 @@
 import { decodeBase64url, encodeBase64url } from '../encoding/base64.ts'
-import { parseJson } from '../encoding/json.ts'
+import { isJsonObject, type JsonMembers } from '../encoding/json.ts'
 import { encodeUtf8 } from '../encoding/utf8.ts'
+import { type CompactJws, readCompactJws } from './compact-jws.ts'
 
 /** A P-256 public key (RFC 7518, section 6.2.1); both coordinates 32 bytes in base64url. */
 export interface EcPublicJwk {
@@ -89,16 +90,13 @@ interface ClaimsOf {
 }
 
 /** A JWS whose shape is right; its signature is not checked yet. */
-export interface DeviceJws<Kind extends DeviceJwsKind> {
+export interface DeviceJws<Kind extends DeviceJwsKind>
+  extends Pick<CompactJws, 'payload' | 'signingInput'> {
   /** The key that the header brings; kinds with `jwk` only. */
   readonly jwk: EcPublicJwk | undefined
   /** RFC 7638 thumbprint that the header names; kinds with `kid` only. */
   readonly kid: string | undefined
   readonly claims: ClaimsOf[Kind]
-  /** The payload's bytes as they were signed. */
-  readonly payload: Uint8Array
-  /** What the signature covers, ASCII. */
-  readonly signingInput: string
   /** r and s, 32 bytes each. */
   readonly signature: Uint8Array
 }
@@ -116,7 +114,6 @@ interface Claim {
   readonly fits: (value: unknown) => boolean
 }
 
-const textLengthMax = 16_384
 const factsMax = 16
 
 const text = (lengthMax: number): Claim => ({
@@ -143,7 +140,7 @@ const uri = text(2_048)
 const userId = text(255)
 const facts: Claim = {
   fits: (value) =>
-    isObject(value) &&
+    isJsonObject(value) &&
     Object.keys(value).length <= factsMax &&
     Object.values(value).every((fact) => typeof fact === 'string'),
 }
@@ -255,22 +252,13 @@ export function readDeviceJws<Kind extends DeviceJwsKind>(
   kind: Kind,
   compact: string,
 ): DeviceJws<Kind> | undefined {
-  if (compact.length > textLengthMax) return undefined
-  const [header64, payload64, signature64, ...rest] = compact.split('.')
-  if (header64 === undefined || payload64 === undefined || signature64 === undefined)
-    return undefined
-  const signature = decodeBase64url(signature64)
-  const payload = decodeBase64url(payload64)
-  const headerBytes = decodeBase64url(header64)
-  if (rest.length > 0 || signature?.length !== 64 || payload === undefined) return undefined
-  const header = headerBytes && readObject(headerBytes)
-  const claims = readObject(payload)
-  if (header === undefined || claims === undefined) return undefined
+  const jws = readCompactJws(compact)
+  if (jws?.signature.length !== 64) return undefined
+  const { header, claims, payload, signingInput, signature } = jws
   const shape = shapes[kind]
   const key = keyOf(header, shape)
   if (key === undefined || !claimsFit(claims, shape)) return undefined
   if (kind === 'decision' && !isWholeDecision(claims)) return undefined
-  const signingInput = `${header64}.${payload64}`
   return { ...key, claims: claims as unknown as ClaimsOf[Kind], payload, signingInput, signature }
 }
 
@@ -287,7 +275,7 @@ export function deviceSigningInput(
 /** A public P-256 key with the members of a public P-256 key, and coordinates of 32 bytes in canonical base64url. */
 export function isEcPublicJwk(value: unknown): value is EcPublicJwk {
   return (
-    isObject(value) &&
+    isJsonObject(value) &&
     Object.keys(value).length === 4 &&
     value.kty === 'EC' &&
     value.crv === 'P-256' &&
@@ -301,7 +289,7 @@ function isCoordinate(value: unknown): boolean {
 }
 
 function keyOf(
-  header: Readonly<Record<string, unknown>>,
+  header: JsonMembers,
   { types, key }: Shape,
 ): { jwk: EcPublicJwk | undefined; kid: string | undefined } | undefined {
   const { typ, alg, jwk, kid, ...others } = header
@@ -314,7 +302,7 @@ function keyOf(
   return isNamed ? { jwk: undefined, kid } : undefined
 }
 
-function claimsFit(claims: Readonly<Record<string, unknown>>, shape: Shape): boolean {
+function claimsFit(claims: JsonMembers, shape: Shape): boolean {
   for (const [name, claim] of Object.entries(shape.claims)) {
     const value = claims[name]
     if (value === undefined ? claim.isOptional !== true : !claim.fits(value)) return false
@@ -323,26 +311,13 @@ function claimsFit(claims: Readonly<Record<string, unknown>>, shape: Shape): boo
 }
 
 /** Rules between claims: `DecisionClaims` of the contract. */
-function isWholeDecision(claims: Readonly<Record<string, unknown>>): boolean {
+function isWholeDecision(claims: JsonMembers): boolean {
   const { decision, amr, tdHash, approvalId, reference, payloadHash } = claims
   const accepts = decision === 'accept'
   if (accepts !== (amr !== undefined)) return false
   if (!accepts && tdHash !== undefined) return false
   const names = approvalId !== undefined || reference !== undefined
   return !names || payloadHash !== undefined
-}
-
-function readObject(bytes: Uint8Array): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const value = parseJson(bytes)
-    return isObject(value) ? value : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function encodeText(value: string): string {

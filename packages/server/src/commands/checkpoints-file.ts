@@ -1,4 +1,5 @@
 import { decodeBase64url } from '@countersign/protocol/encoding/base64.ts'
+import { isJsonObject } from '@countersign/protocol/encoding/json.ts'
 import type { JWK } from 'jose'
 import { checkpointTyp, JwsVerifier } from '#custody/signer.ts'
 import { CommandError, exitCodes } from './failure.ts'
@@ -37,8 +38,8 @@ export async function readCheckpoints(
 /** A JWK set, or a single key. @throws CommandError */
 export function readJwks(path: string): JWK[] {
   const value = parseJson(readWhole(path))
-  const keys = isObject(value) && Array.isArray(value.keys) ? value.keys : [value]
-  if (!keys.every((key) => isObject(key) && typeof key.kty === 'string')) {
+  const keys = isJsonObject(value) && Array.isArray(value.keys) ? value.keys : [value]
+  if (!keys.every((key) => isJsonObject(key) && typeof key.kty === 'string')) {
     throw new CommandError(exitCodes.badData, `${path} is not a JWK set.`)
   }
   return keys as JWK[]
@@ -61,8 +62,8 @@ function parseJson(text: string): unknown {
 
 function jwsOf(value: unknown, path: string): string[] {
   if (Array.isArray(value)) return value.flatMap((item) => jwsOf(item, path))
-  if (isObject(value) && Array.isArray(value.items)) return jwsOf(value.items, path)
-  if (isObject(value) && typeof value.jws === 'string') return [value.jws]
+  if (isJsonObject(value) && Array.isArray(value.items)) return jwsOf(value.items, path)
+  if (isJsonObject(value) && typeof value.jws === 'string') return [value.jws]
   if (typeof value === 'string') return [value]
   throw malformed(path)
 }
@@ -71,15 +72,11 @@ function parseStatement(jws: string): Omit<CheckpointStatement, 'isSigned'> | un
   const payload = decodeBase64url(jws.split('.')[1] ?? '')
   if (payload === undefined) return undefined
   const value = parseJson(Buffer.from(payload).toString('utf8'))
-  if (!isObject(value)) return undefined
+  if (!isJsonObject(value)) return undefined
   const { tenantId, seq, hash } = value
   return typeof tenantId === 'string' && typeof seq === 'number' && typeof hash === 'string'
     ? { tenantId, seq, hash }
     : undefined
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function malformed(path: string): CommandError {

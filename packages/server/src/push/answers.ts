@@ -1,21 +1,20 @@
-import { parseJson } from '@countersign/protocol/encoding/json.ts'
+import {
+  isJsonObject,
+  type JsonMembers,
+  readJsonObject,
+} from '@countersign/protocol/encoding/json.ts'
 import type { ExchangeAnswer } from '#domain/outbox/http-exchange.ts'
 import type { PushAnswer } from '#domain/push/push-sender.ts'
 
 const retryAfterMsMax = 3_600_000
 
 /** An object of JSON, or nothing: what a provider says is read with as little trust as anybody's. */
-export function readObject(body: Uint8Array): Readonly<Record<string, unknown>> {
-  try {
-    return objectOf(parseJson(body))
-  } catch {
-    return {}
-  }
+export function readObject(body: Uint8Array): JsonMembers {
+  return readJsonObject(body) ?? {}
 }
 
-export function objectOf(value: unknown): Readonly<Record<string, unknown>> {
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-  return isObject ? (value as Readonly<Record<string, unknown>>) : {}
+export function objectOf(value: unknown): JsonMembers {
+  return isJsonObject(value) ? value : {}
 }
 
 /** A provider's word for what happened, fit for a log. */

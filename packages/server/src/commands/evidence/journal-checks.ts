@@ -1,5 +1,9 @@
-import { decodeBase64url } from '@countersign/protocol/encoding/base64.ts'
 import { canonicalJson, type JsonValue } from '@countersign/protocol/encoding/jcs.ts'
+import {
+  isJsonObject,
+  type JsonMembers,
+  readJsonObject,
+} from '@countersign/protocol/encoding/json.ts'
 import { recordHash } from '@countersign/protocol/journal/chain.ts'
 import { ChainVerifier, parseExportLine } from '@countersign/protocol/journal/chain-verifier.ts'
 import type { JWK } from 'jose'
@@ -74,8 +78,8 @@ async function checkCheckpoint(
     findings.miss('checkpoint', 'There was no checkpoint yet: fetch the evidence again later.')
     return
   }
-  const isSigned = (await new JwsVerifier().verify(checkpoint, checkpointTyp, keys)) !== undefined
-  const statement = isSigned ? statementOf(checkpoint) : undefined
+  const verified = await new JwsVerifier().verify(checkpoint, checkpointTyp, keys)
+  const statement = verified && readJsonObject(verified.payload)
   const isTheirs = statement?.tenantId === tenantId && Number(statement.seq) >= record.seq
   findings.check('checkpoint.signature', isTheirs, {
     good: 'The checkpoint is signed by a key that was given.',
@@ -119,13 +123,6 @@ async function leadsTo(path: string, tenantId: string, from: Place, to: Place): 
   )
 }
 
-function statementOf(jws: string): Readonly<Record<string, unknown>> | undefined {
-  const payload = decodeBase64url(jws.split('.')[1] ?? '')
-  if (payload === undefined) return undefined
-  return membersOf(JSON.parse(Buffer.from(payload).toString('utf8')) as JsonValue)
-}
-
-function membersOf(value: JsonValue | undefined): Readonly<Record<string, JsonValue>> {
-  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-  return isObject ? (value as Readonly<Record<string, JsonValue>>) : {}
+function membersOf(value: JsonValue | undefined): JsonMembers {
+  return isJsonObject(value) ? value : {}
 }

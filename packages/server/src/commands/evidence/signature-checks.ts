@@ -3,7 +3,7 @@ import { jwkFromSpki } from '@countersign/protocol/certificate/public-key.ts'
 import { DerError } from '@countersign/protocol/der/der-reader.ts'
 import { sameBytes } from '@countersign/protocol/der/der-writer.ts'
 import { decodeBase64, decodeBase64url } from '@countersign/protocol/encoding/base64.ts'
-import { JsonError, parseJson } from '@countersign/protocol/encoding/json.ts'
+import { type JsonMembers, readJsonObject } from '@countersign/protocol/encoding/json.ts'
 import { type DecisionClaims, readDeviceJws } from '@countersign/protocol/message/device-jws.ts'
 import {
   importEcPublicJwk,
@@ -179,16 +179,7 @@ function isRsaSigned(
   }
 }
 
-function objectOf(base64url: string): Readonly<Record<string, unknown>> | undefined {
+function objectOf(base64url: string): JsonMembers | undefined {
   const bytes = decodeBase64url(base64url)
-  if (bytes === undefined) return undefined
-  try {
-    const value = parseJson(bytes)
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Readonly<Record<string, unknown>>)
-      : undefined
-  } catch (error) {
-    if (error instanceof JsonError) return undefined
-    throw error
-  }
+  return bytes && readJsonObject(bytes)
 }

@@ -1,6 +1,5 @@
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
-import { decodeBase64url } from '@countersign/protocol/encoding/base64.ts'
-import { JsonError, parseJson } from '@countersign/protocol/encoding/json.ts'
+import { readCompactJws } from '@countersign/protocol/message/compact-jws.ts'
 
 /** Why a JWT is not one of the customer's, or not any more; in the order in which it is looked at. */
 export type JwtFlaw =
@@ -20,17 +19,6 @@ export interface JwtRule {
   readonly ignoresExpiry: boolean
 }
 
-interface CompactJws {
-  readonly header: Members
-  readonly claims: Members
-  readonly signingInput: string
-  readonly signature: Uint8Array
-}
-
-type Members = Readonly<Record<string, unknown>>
-
-/** Longer ones are nobody's: the server's own are far below. */
-const jwsLengthMax = 16_384
 const rs256SignatureBytesMin = 256
 
 /**
@@ -41,7 +29,7 @@ const rs256SignatureBytesMin = 256
  */
 export function findJwtFlaw(jwt: string, rule: JwtRule): JwtFlaw | 'malformed' | undefined {
   const jws = readCompactJws(jwt)
-  if (jws === undefined) return 'malformed'
+  if (jws === undefined || jws.signature.length === 0) return 'malformed'
   const { header, claims, signingInput, signature } = jws
   const { alg, typ, kid, crit, b64 } = header
   // Extensions that must be understood are understood by nobody here; other types are other messages.
@@ -55,31 +43,6 @@ export function findJwtFlaw(jwt: string, rule: JwtRule): JwtFlaw | 'malformed' |
   const { exp } = claims
   const isInTime = typeof exp === 'number' && rule.nowMs < exp * 1000
   return isInTime || rule.ignoresExpiry ? undefined : 'expired'
-}
-
-function readCompactJws(text: string): CompactJws | undefined {
-  if (text.length > jwsLengthMax) return undefined
-  const parts = text.split('.')
-  const [header64 = '', claims64 = '', signature64 = ''] = parts
-  if (parts.length !== 3 || signature64 === '') return undefined
-  const header = readObject(header64)
-  const claims = readObject(claims64)
-  const signature = decodeBase64url(signature64)
-  if (header === undefined || claims === undefined || signature === undefined) return undefined
-  return { header, claims, signingInput: `${header64}.${claims64}`, signature }
-}
-
-function readObject(text: string): Members | undefined {
-  const bytes = decodeBase64url(text)
-  if (bytes === undefined) return undefined
-  try {
-    const value = parseJson(bytes)
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-    return isObject ? (value as Members) : undefined
-  } catch (error) {
-    if (error instanceof JsonError) return undefined
-    throw error
-  }
 }
 
 function isSignedBy(jwk: JsonWebKey, signingInput: string, signature: Uint8Array): boolean {

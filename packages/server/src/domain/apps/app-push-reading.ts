@@ -1,5 +1,5 @@
 import { decodeBase64url } from '@countersign/protocol/encoding/base64.ts'
-import { parseJson } from '@countersign/protocol/encoding/json.ts'
+import { type JsonMembers, readJsonObject } from '@countersign/protocol/encoding/json.ts'
 import { readPrivateKey, readVapidKey } from '#custody/foreign-keys.ts'
 import { MemberCheck } from '../users/name-text.ts'
 import type { PushService } from './app.ts'
@@ -138,16 +138,9 @@ function readFcm(members: PushMembers, check: MemberCheck): FcmCredentials | und
   return { projectId, clientEmail, privateKey, privateKeyId: named }
 }
 
-function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {
+function objectIn(text: string): JsonMembers | undefined {
   const bytes = decodeFile(text)
-  if (bytes === undefined) return undefined
-  try {
-    const value = parseJson(bytes)
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-    return isObject ? (value as Record<string, unknown>) : undefined
-  } catch {
-    return undefined
-  }
+  return bytes && readJsonObject(bytes)
 }
 
 function fits(value: unknown, pattern: RegExp): value is string {

@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject, verify } from 'node:crypto'
 import { promisify } from 'node:util'
-import { JsonError, parseJson } from '@countersign/protocol/encoding/json.ts'
+import { readJsonObject } from '@countersign/protocol/encoding/json.ts'
 import type { IssuerToken, TokenFlaw } from './issuer-token.ts'
 import { type PublicJwk, readPublishedJwk } from './public-jwk.ts'
 import type { IssuerAlgorithm } from './trusted-issuer.ts'
@@ -40,14 +40,7 @@ const suites: Readonly<Record<IssuerAlgorithm, Suite>> = {
  * @returns undefined for what is no such set, or has too many keys.
  */
 export function readKeySet(bytes: Uint8Array): readonly PublicJwk[] | undefined {
-  let value: unknown
-  try {
-    value = parseJson(bytes)
-  } catch (error) {
-    if (error instanceof JsonError) return undefined
-    throw error
-  }
-  const published = isObject(value) ? value.keys : undefined
+  const published = readJsonObject(bytes)?.keys
   if (!Array.isArray(published) || published.length > publishedKeysMax) return undefined
   const keys = published.map(readPublishedJwk).filter((key) => key !== undefined)
   if (keys.length > keptKeysMax) return undefined
@@ -109,10 +102,6 @@ export class IssuerSignatures {
     this.#imported.set(name, key)
     return key
   }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function compare(one: string, other: string): number {

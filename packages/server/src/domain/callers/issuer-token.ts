@@ -1,17 +1,11 @@
-import { decodeBase64url } from '@countersign/protocol/encoding/base64.ts'
-import { JsonError, parseJson } from '@countersign/protocol/encoding/json.ts'
+import type { JsonMembers } from '@countersign/protocol/encoding/json.ts'
+import { type CompactJws, readCompactJws } from '@countersign/protocol/message/compact-jws.ts'
 import type { IssuerAlgorithm, IssuerScope, TrustedIssuerSettings } from './trusted-issuer.ts'
 
 /** A JWT of an identity provider as it was shown; nothing of it is believed yet but which issuer it names. */
-export interface IssuerToken {
+export interface IssuerToken extends CompactJws {
   readonly issuer: string
-  readonly header: Members
-  readonly claims: Members
-  readonly signingInput: string
-  readonly signature: Uint8Array
 }
-
-type Members = Readonly<Record<string, unknown>>
 
 /** Why a token of a trusted issuer does not count. Told to the journal only. */
 export type TokenFlaw =
@@ -25,8 +19,6 @@ export type TokenFlaw =
   | 'sender_constrained'
   | 'no_subject'
 
-/** All of the headers of a request are hardly longer. */
-const tokenLengthMax = 16_384
 export const clockSkewSecondsMax = 60
 const subjectLengthMax = 255
 
@@ -40,30 +32,11 @@ const headerTypes: ReadonlySet<unknown> = new Set([
 /** Claim of Keycloak, where its ID, refresh, logout and DPoP-bound tokens say what they are. */
 const claimTypes: ReadonlySet<unknown> = new Set([undefined, 'Bearer'])
 
-/**
- * Reads a compact JWS of JSON objects that names an issuer. Only the one spelling of each part is read, and no member may
- * be named twice: two readers must not see two tokens.
- *
- * @returns undefined for any other text.
- */
+/** Reads a compact JWS that names an issuer. @returns undefined for any other text. */
 export function readIssuerToken(text: string): IssuerToken | undefined {
-  if (text.length > tokenLengthMax) return undefined
-  const parts = text.split('.', 4)
-  const [header64 = '', claims64 = '', signature64 = ''] = parts
-  if (parts.length !== 3) return undefined
-  const header = readObject(header64)
-  const claims = readObject(claims64)
-  const signature = decodeBase64url(signature64)
-  if (
-    header === undefined ||
-    claims === undefined ||
-    signature === undefined ||
-    typeof claims.iss !== 'string'
-  ) {
-    return undefined
-  }
-  const signingInput = `${header64}.${claims64}`
-  return { issuer: claims.iss, header, claims, signingInput, signature }
+  const jws = readCompactJws(text)
+  const issuer = jws?.claims.iss
+  return jws === undefined || typeof issuer !== 'string' ? undefined : { ...jws, issuer }
 }
 
 /** What is wrong with a header, its algorithm aside. Keys, and addresses of keys, in it are not looked at. */
@@ -104,7 +77,7 @@ export function flawOfClaims(
 }
 
 /** Who the token is about, as the issuer names them; a client where there is no user. */
-export function subjectOf({ sub, client_id, azp }: Members): string | undefined {
+export function subjectOf({ sub, client_id, azp }: JsonMembers): string | undefined {
   const subject = sub ?? client_id ?? azp
   return typeof subject === 'string' && subject !== '' && subject.length <= subjectLengthMax
     ? subject
@@ -133,12 +106,12 @@ export function clientIdOf({ claims }: IssuerToken, path: string): string | unde
 }
 
 /** A claim that has the whole path as its name counts first: names may be URLs, which have dots. */
-function claimAt(claims: Members, path: string): unknown {
+function claimAt(claims: JsonMembers, path: string): unknown {
   if (Object.hasOwn(claims, path)) return claims[path]
   let value: unknown = claims
   for (const name of path.split('.')) {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
-    value = (value as Members)[name]
+    value = (value as JsonMembers)[name]
   }
   return value
 }
@@ -154,17 +127,4 @@ function namesOneOf(audiences: readonly string[], aud: unknown): boolean {
 /** RFC 7519, NumericDate: seconds, possibly with a fraction. */
 function isMoment(value: unknown): value is number {
   return typeof value === 'number' && value >= 0
-}
-
-function readObject(text: string): Members | undefined {
-  const bytes = decodeBase64url(text)
-  if (bytes === undefined) return undefined
-  try {
-    const value = parseJson(bytes)
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-    return isObject ? (value as Members) : undefined
-  } catch (error) {
-    if (error instanceof JsonError) return undefined
-    throw error
-  }
 }
