@@ -120,6 +120,8 @@ describe('there is none', () => {
     expect(await failureOf(client(), gone)).toBe('connection')
     const noTls = receiver.url.replace('http:', 'https:')
     expect(await failureOf(client(), noTls)).toBe('tls')
+    servers.at(-1)?.close()
+    expect(await failureOf(client(), gone.replace('http:', 'https:'))).toBe('connection')
   })
 
   test('at addresses that may not be called, whatever their name says', async () => {

@@ -1,5 +1,4 @@
-import { type IncomingMessage, request as requestHttp } from 'node:http'
-import { request as requestHttps } from 'node:https'
+import type { IncomingMessage } from 'node:http'
 import {
   DocumentError,
   type DocumentFailure,
@@ -8,14 +7,8 @@ import {
 import type { AttemptError } from '#domain/outbox/outbox-message.ts'
 import type { OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import type { AddressResolver } from './address-resolver.ts'
-import {
-  answerHeaderBytesMax,
-  findTarget,
-  type OutboundTarget,
-  pinned,
-  tlsOptions,
-  userAgent,
-} from './outbound-target.ts'
+import { requestTo, userAgent, watchPhase } from './outbound-request.ts'
+import { findTarget, type OutboundTarget } from './outbound-target.ts'
 
 /** Name servers, connection, headers and body together. */
 export const documentMsMax = 5_000
@@ -71,35 +64,21 @@ export class DocumentHttp implements DocumentSource {
 }
 
 function get(target: OutboundTarget, signal: AbortSignal): Promise<Uint8Array> {
-  const { url, host, port, isTls } = target
-  const options = {
-    method: 'GET',
-    host,
-    port,
-    path: url.pathname + url.search,
-    headers: {
-      host: url.host,
-      'user-agent': userAgent,
-      accept: 'application/json',
-      connection: 'close',
-    },
-    maxHeaderSize: answerHeaderBytesMax,
-    lookup: pinned(target),
-    agent: false,
-    signal,
-  } as const
+  const headers = {
+    host: target.url.host,
+    'user-agent': userAgent,
+    accept: 'application/json',
+    connection: 'close',
+  }
   return new Promise((resolve, reject) => {
-    const request = isTls
-      ? requestHttps({ ...options, ...tlsOptions(target) })
-      : requestHttp(options)
-    let isSecure = !isTls
-    request.on('socket', (socket) => void socket.once('secureConnect', () => (isSecure = true)))
+    const request = requestTo(target, { method: 'GET', headers, agent: false, signal })
+    const watch = watchPhase(request)
     const fail = (failure: DocumentFailure): void => {
       reject(new DocumentError(signal.aborted ? 'timeout' : failure))
       request.destroy()
     }
     request.on('response', (response) => read(response, { resolve, fail }))
-    request.on('error', () => fail(isSecure ? 'connection' : 'tls'))
+    request.on('error', () => fail(failures[watch.errorNow()]))
     // Ended without a word, such as after an attempt to switch protocols.
     request.once('close', () => fail('connection'))
     request.end()

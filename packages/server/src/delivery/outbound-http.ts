@@ -1,26 +1,13 @@
-import {
-  type ClientRequest,
-  Agent as HttpAgent,
-  type IncomingMessage,
-  request as requestHttp,
-} from 'node:http'
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
-import type { Socket } from 'node:net'
-import { TLSSocket } from 'node:tls'
+import { Agent as HttpAgent, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
 import type { Clock } from '#domain/clock.ts'
 import type { OutboundCall } from '#domain/outbox/delivery-kind.ts'
 import type { ExchangeAnswer, HttpExchange } from '#domain/outbox/http-exchange.ts'
 import type { Attempt, AttemptError } from '#domain/outbox/outbox-message.ts'
 import type { OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import type { AddressResolver } from './address-resolver.ts'
-import {
-  answerHeaderBytesMax,
-  findTarget,
-  type OutboundTarget,
-  pinned,
-  tlsOptions,
-  userAgent,
-} from './outbound-target.ts'
+import { requestTo, userAgent, watchPhase } from './outbound-request.ts'
+import { findTarget, type OutboundTarget } from './outbound-target.ts'
 
 /** Connection, headers and body of the answer together. */
 export const callMsMax = 15_000
@@ -105,27 +92,19 @@ export class OutboundHttp implements HttpExchange {
     signal: AbortSignal,
     isFresh = false,
   ): Promise<Answer | 'stale'> {
-    const { url, host, port, isTls } = target
     const options = {
       method: 'POST',
-      host,
-      port,
-      path: url.pathname + url.search,
       headers: {
         ...headers,
-        host: url.host,
+        host: target.url.host,
         'user-agent': userAgent,
         'content-length': body.length,
       },
-      maxHeaderSize: answerHeaderBytesMax,
-      lookup: pinned(target),
-      agent: isFresh ? false : isTls ? this.#https : this.#http,
+      agent: isFresh ? false : target.isTls ? this.#https : this.#http,
       setDefaultHeaders: true,
-    } as const
+    }
     return new Promise((resolve) => {
-      const request = isTls
-        ? requestHttps({ ...options, ...tlsOptions(target) })
-        : requestHttp(options)
+      const request = requestTo(target, options)
       let hasAnswered = false
       const watch = watchPhase(request)
       const onAbort = (): void => void request.destroy(new Error('The time is over.'))
@@ -172,21 +151,6 @@ function failed(error: AttemptError): Answer {
 }
 
 const nothing = new Uint8Array()
-
-/** Tells whether an error came while TLS was being set up. */
-function watchPhase(request: ClientRequest): { errorNow(): AttemptError } {
-  let isSettingUpTls = false
-  request.on('socket', (socket: Socket) => {
-    if (!(socket instanceof TLSSocket) || !socket.connecting) return
-    socket.once('connect', () => {
-      isSettingUpTls = true
-    })
-    socket.once('secureConnect', () => {
-      isSettingUpTls = false
-    })
-  })
-  return { errorNow: () => (isSettingUpTls ? 'TLS' : 'CONNECTION') }
-}
 
 /** Reads an answer to its end, if that comes soon; else the connection ends, and what came is nothing. */
 function readAnswer(

@@ -3,10 +3,6 @@ import type { AttemptError } from '#domain/outbox/outbox-message.ts'
 import { isLocal, type OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import type { AddressResolver } from './address-resolver.ts'
 
-/** Longest header of an answer. */
-export const answerHeaderBytesMax = 16_384
-export const userAgent = 'Countersign'
-
 /** Where a URL leads: what may be connected to, and nothing else. */
 export interface OutboundTarget {
   readonly url: URL
