@@ -1,7 +1,7 @@
 import { DatabaseSync } from 'node:sqlite'
 import { Client } from 'pg'
-import type { Engine } from '#storage/dialect.ts'
 import { clientConfig } from '#storage/postgres-connection.ts'
+import type { StorageObserver } from '#storage/queries.ts'
 
 /** How one statement finds its rows. */
 export interface QueryPlan {
@@ -18,13 +18,61 @@ export interface QueryPlan {
  *
  * @param url of a database with the schema; PostgreSQL plans by the statistics that it has.
  */
-export async function explain(engine: Engine, url: string, sql: string): Promise<QueryPlan> {
-  const steps = engine === 'sqlite' ? explainSqlite(url, sql) : await explainPostgres(url, sql)
+export async function explain(url: string, sql: string): Promise<QueryPlan> {
+  const steps = isSqlite(url) ? explainSqlite(url, sql) : await explainPostgres(url, sql)
   return {
     sql,
     accesses: steps.map(({ text }) => text),
     faults: steps.filter(({ isFault }) => isFault).map(({ text }) => text),
   }
+}
+
+/** Brings up to date what PostgreSQL knows of its tables, by which it plans. SQLite plans by the schema. */
+export async function analyse(url: string): Promise<void> {
+  if (isSqlite(url)) return
+  const client = new Client(clientConfig(url))
+  await client.connect()
+  await client.query('analyze')
+  await client.end()
+}
+
+/** What a database is asked; to be its observer. */
+export class StatementWatch implements StorageObserver {
+  /** In order, and as often as they were asked. */
+  readonly statements: string[] = []
+
+  /** Each once. */
+  get distinct(): string[] {
+    return [...new Set(this.statements)]
+  }
+
+  observeDatabase(): void {}
+
+  statementRun(sql: string): void {
+    this.statements.push(sql)
+  }
+
+  clear(): void {
+    this.statements.length = 0
+  }
+
+  /** How the statements of `work` find their rows: one plan for each time that one was asked. */
+  async plansOf(url: string, work: () => Promise<unknown>): Promise<QueryPlan[]> {
+    this.clear()
+    await work()
+    const plans = new Map<string, Promise<QueryPlan>>()
+    return Promise.all(
+      this.statements.map((sql) => {
+        const plan = plans.get(sql) ?? explain(url, sql)
+        plans.set(sql, plan)
+        return plan
+      }),
+    )
+  }
+}
+
+function isSqlite(url: string): boolean {
+  return url.startsWith('sqlite:')
 }
 
 interface Step {

@@ -5,7 +5,6 @@ import type { Caller } from '#domain/callers/caller.ts'
 import type { Core } from '#domain/core.ts'
 import type { Storage } from '#domain/storage.ts'
 import type { OutboundAllow } from '#domain/tenants/outbound-rule.ts'
-import { openDatabase } from '#storage/database.ts'
 import type { Database, StorageObserver } from '#storage/queries.ts'
 import { type ComposedCore, composeCore } from '../../src/compose-core.ts'
 import { platformAdmin, type TestEngine, testCaller, testPublicUrl } from './core.ts'
@@ -21,8 +20,8 @@ export interface ApprovalBench extends AsyncDisposable {
   readonly storage: Storage
   readonly database: Database
   readonly clock: TestClock
-  /** On PostgreSQL, or as it was given. */
-  readonly url: string | undefined
+  /** By which others look at the database. */
+  readonly url: string
   /** May do everything in the tenant. */
   readonly admin: Caller
   /** An AST backend. */
@@ -52,14 +51,13 @@ export async function createApprovalBench(
   const clock = options.clock ?? createTestClock()
   const isOwn = engine === 'postgres' && options.url === undefined
   const own = isOwn ? await createTestDatabase() : undefined
-  const url = options.url ?? own?.url
-  const observed = options.observer === undefined ? {} : { observer: options.observer }
-  const test =
-    url === undefined
-      ? await createTestStorage({ clock, ...observed })
-      : { database: openDatabase(url, observed) }
+  const { url = own?.url, observer } = options
+  const test = await createTestStorage({
+    clock,
+    ...(url === undefined ? {} : { url }),
+    ...(observer === undefined ? {} : { observer }),
+  })
   const { database } = test
-  if (url !== undefined) await database.migrate()
   const composed = composeCore({
     database,
     masterKey: testMasterKey(),
@@ -90,7 +88,7 @@ export async function createApprovalBench(
     storage,
     database,
     clock,
-    url,
+    url: test.url,
     admin,
     ast: testCaller(tenantId, ['ast:write'], { surface: 'ast', id: 'acme-ast' }),
     async createUser() {
@@ -107,8 +105,7 @@ export async function createApprovalBench(
     records: () => writtenRecords(database, tenantId),
     async [Symbol.asyncDispose]() {
       await core.pki.issuance.stop()
-      if ('storage' in test) await test[Symbol.asyncDispose]()
-      else await database.close()
+      await test[Symbol.asyncDispose]()
       await own?.drop()
     },
   }

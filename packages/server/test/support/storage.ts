@@ -34,6 +34,8 @@ export const testMasterKey = (): MasterKey => new MasterKey(Buffer.alloc(32, 7))
 
 export interface TestStorage extends AsyncDisposable {
   readonly database: Database
+  /** By which others look at the database. */
+  readonly url: string
   readonly storage: Storage
   readonly clock: TestClock
   readonly nextId: IdSource
@@ -45,14 +47,16 @@ export async function createTestStorage(
 ): Promise<TestStorage> {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-test-'))
   const clock = options.clock ?? createTestClock()
+  const url = options.url ?? `sqlite:${join(folder, 'test.db')}`
   const database = openDatabase(
-    options.url ?? `sqlite:${join(folder, 'test.db')}`,
+    url,
     options.observer === undefined ? {} : { observer: options.observer },
   )
   await database.migrate()
   const nextId = createIdSource(clock, systemRandomness)
   return {
     database,
+    url,
     clock,
     nextId,
     storage: new Storage(database, clock, nextId),

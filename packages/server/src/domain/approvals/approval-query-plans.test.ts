@@ -1,48 +1,31 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { SqliteDatabase } from '#storage/sqlite.ts'
-import { explain } from '#test/storage/query-plans.ts'
+import { explain, StatementWatch } from '#test/storage/query-plans.ts'
 import { type ApprovalBench, createApprovalBench, tenantId } from '#test/support/approvals.ts'
 import { engines } from '#test/support/core.ts'
 import type { Phone } from '#test/support/phone.ts'
-import { createTestDatabase } from '#test/support/postgres.ts'
 
 const ours =
   /"(approval\w*|device\w*|enrolled_key|enrolment_code|certificate\w*|issued_certificate|crl_shard)"/
 
 describe.each(engines)('what devices and approvals ask of %s', (engine) => {
-  const seen = new Set<string>()
+  const watch = new StatementWatch()
   let bench: ApprovalBench
-  let url: string
-  let drop = async () => {}
   let phone: Phone
   beforeAll(async () => {
-    const own = engine === 'postgres' ? await createTestDatabase() : undefined
-    drop = async () => own?.drop()
-    const observer = {
-      observeDatabase: () => {},
-      statementRun: (sql: string) => seen.add(sql),
-    }
-    bench = await createApprovalBench(
-      'sqlite',
-      own === undefined ? { observer } : { ...own, observer },
-    )
-    url = own?.url ?? `sqlite:${pathOf(bench)}`
+    bench = await createApprovalBench(engine, { observer: watch })
     phone = await bench.enrol(await bench.createUser(), { pin: '4711' })
     await phone.certify()
   })
-  afterAll(async () => {
-    await bench[Symbol.asyncDispose]()
-    await drop()
-  })
+  afterAll(() => bench[Symbol.asyncDispose]())
 
   /** Those that read more rows than they name. */
   async function faults(): Promise<string[]> {
     const found: string[] = []
-    for (const sql of seen) {
+    for (const sql of watch.distinct) {
       if (!ours.test(sql)) continue
       // PostgreSQL joins by what it knows of the sizes of tables: those of a test prove nothing.
       if (engine === 'postgres' && / join |exists/.test(sql)) continue
-      const { faults: wrong } = await explain(engine, url, sql)
+      const { faults: wrong } = await explain(bench.url, sql)
       found.push(
         ...wrong.filter((fault) => isTelling(fault, sql)).map((fault) => `${fault}: ${sql}`),
       )
@@ -53,7 +36,7 @@ describe.each(engines)('what devices and approvals ask of %s', (engine) => {
   test('follows an index: approvals from the question to the evidence, by every proof', async () => {
     const { core, admin, ast } = bench
     const { userId } = phone
-    seen.clear()
+    watch.clear()
     for (const type of ['pin', 'bio'] as const) {
       const { id } = await bench.ask(userId, { reference: `by-${type}` })
       const item = await phone.retrieve(id)
@@ -71,14 +54,14 @@ describe.each(engines)('what devices and approvals ask of %s', (engine) => {
     await core.approvals.cancelAllOf(admin, tenantId, userId)
     await core.approvalEnding.expireDue()
     await core.approvalEnding.eraseDue()
-    expect(seen.size).toBeGreaterThan(30)
+    expect(watch.distinct.length).toBeGreaterThan(30)
     expect(await faults()).toEqual([])
   })
 
   test('follows an index: devices, their events, locks and ends', async () => {
     const { core, admin } = bench
     const other = await bench.enrol(phone.userId, { pin: '4711' })
-    seen.clear()
+    watch.clear()
     const following = await core.eventFeed.follow(await other.session(), 'poll', undefined)
     following.close()
     await core.devices.get(admin, tenantId, other.id)
@@ -86,7 +69,7 @@ describe.each(engines)('what devices and approvals ask of %s', (engine) => {
     await core.devices.lock(admin, tenantId, { id: other.id, reason: null })
     await core.devices.unlock(admin, tenantId, other.id)
     await core.devices.delete(admin, tenantId, other.id)
-    expect(seen.size).toBeGreaterThan(15)
+    expect(watch.distinct.length).toBeGreaterThan(15)
     expect(await faults()).toEqual([])
   })
 
@@ -98,7 +81,7 @@ describe.each(engines)('what devices and approvals ask of %s', (engine) => {
     ['requestStatus', 'REQUESTED'],
   ])('follows the index of a certificate filter that says %s =', async (field, value) => {
     const { read } = bench.storage
-    seen.clear()
+    watch.clear()
     await read.pki.search.searchCertificates(
       tenantId,
       {
@@ -110,9 +93,9 @@ describe.each(engines)('what devices and approvals ask of %s', (engine) => {
       },
       { offset: 0, limit: 10 },
     )
-    expect(seen.size).toBe(2)
-    for (const sql of seen) {
-      const { accesses, faults: wrong } = await explain(engine, url, sql)
+    expect(watch.distinct).toHaveLength(2)
+    for (const sql of watch.distinct) {
+      const { accesses, faults: wrong } = await explain(bench.url, sql)
       expect(wrong, sql).toEqual([])
       if (engine === 'sqlite' && field !== 'id') {
         const column =
@@ -129,9 +112,4 @@ function isTelling(fault: string, sql: string): boolean {
   if (fault.startsWith('USE TEMP B-TREE')) return !sql.includes('from "device_link"')
   // Which index PostgreSQL takes in a table of three rows says nothing; that it takes one does.
   return !/^Index.* Scan /.test(fault)
-}
-
-function pathOf({ database }: ApprovalBench): string {
-  if (!(database instanceof SqliteDatabase)) throw new Error('Not SQLite.')
-  return database.path
 }

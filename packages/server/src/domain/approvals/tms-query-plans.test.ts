@@ -1,45 +1,27 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { SqliteDatabase } from '#storage/sqlite.ts'
-import { explain } from '#test/storage/query-plans.ts'
+import { explain, StatementWatch } from '#test/storage/query-plans.ts'
 import { createTestCore, engines, type TestCore, type TestEngine } from '#test/support/core.ts'
-import { createTestDatabase } from '#test/support/postgres.ts'
 
 describe.each(engines)('what AST callers ask of %s', (engine: TestEngine) => {
-  const seen = new Set<string>()
+  const watch = new StatementWatch()
   let core: TestCore
-  let url: string
-  let drop = async () => {}
   beforeAll(async () => {
-    const own = engine === 'postgres' ? await createTestDatabase() : undefined
-    drop = async () => own?.drop()
-    core = await createTestCore({
-      ...(own === undefined ? {} : { url: own.url }),
-      observer: { observeDatabase: () => {}, statementRun: (sql) => seen.add(sql) },
-    })
-    url = own?.url ?? `sqlite:${pathOf(core)}`
+    core = await createTestCore({ engine, observer: watch })
   })
-  afterAll(async () => {
-    await core[Symbol.asyncDispose]()
-    await drop()
-  })
+  afterAll(() => core[Symbol.asyncDispose]())
 
   test('follows an index and needs no sort: what is open of a user, and the devices that fit a condition', async () => {
     const { read } = core.storage
-    seen.clear()
+    watch.clear()
     await read.approvals.open.listOfUser({ tenantId: 'acme', userId: 'u', afterId: '' }, 10)
     const condition = { op: '=', field: 'lockState', value: 'LOCKED' } as const
     await read.deviceSearch.listOfUser({ tenantId: 'acme', userId: 'u' }, condition, 10)
-    expect(seen.size).toBe(2)
+    expect(watch.distinct).toHaveLength(2)
     // PostgreSQL joins by what it knows of the sizes of tables: empty ones prove nothing.
-    const telling = [...seen].filter((sql) => engine === 'sqlite' || !sql.includes('join'))
+    const telling = watch.distinct.filter((sql) => engine === 'sqlite' || !sql.includes('join'))
     for (const sql of telling) {
-      const { faults } = await explain(engine, url, sql)
+      const { faults } = await explain(core.test.url, sql)
       expect(faults, sql).toEqual([])
     }
   })
 })
-
-function pathOf({ test: { database } }: TestCore): string {
-  if (!(database instanceof SqliteDatabase)) throw new Error('Not SQLite.')
-  return database.path
-}

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { SqliteDatabase } from '#storage/sqlite.ts'
-import { explain } from '#test/storage/query-plans.ts'
+import { explain, StatementWatch } from '#test/storage/query-plans.ts'
 import {
   createReadyTestCore,
   platformAdmin,
@@ -13,12 +12,12 @@ import { PolicyLookup } from './policy-lookup.ts'
 import { PolicyService } from './policy-service.ts'
 
 const tenantId = 'acme'
-const seen = new Set<string>()
+const watch = new StatementWatch()
 let core: TestCore
 
 beforeAll(async () => {
   core = await createReadyTestCore({
-    observer: { observeDatabase: () => {}, statementRun: (sql) => seen.add(sql) },
+    observer: watch,
   })
   await core.tenants.create(platformAdmin, { id: tenantId, name: 'Acme' })
 })
@@ -28,7 +27,7 @@ test('no statement about apps and policies reads a tenant from end to end', asyn
   const admin = testCaller(tenantId, ['ast:write'])
   const apps = new AppService(core)
   const policies = new PolicyService(core)
-  seen.clear()
+  watch.clear()
   await apps.create(admin, tenantId, 'bank', { categories: ['tms'] })
   await apps.update(admin, tenantId, 'bank', { categories: ['chat'] })
   await apps.list(admin, tenantId, { page: 1, pageSize: 20 })
@@ -47,14 +46,10 @@ test('no statement about apps and policies reads a tenant from end to end', asyn
   await new AppVersionService(core).create(admin, tenantId, { ...version, ...flags })
   await apps.delete(admin, tenantId, 'bank')
 
-  const { database } = core.test
-  if (!(database instanceof SqliteDatabase)) throw new Error('This is about SQLite.')
-  const ours = [...seen].filter((sql) =>
+  const ours = watch.distinct.filter((sql) =>
     /"(app|registration_policy|policy_assignment)"|delete from "app_/.test(sql),
   )
   expect(ours.length).toBeGreaterThan(18)
-  const found = await Promise.all(
-    ours.map((sql) => explain('sqlite', `sqlite:${database.path}`, sql)),
-  )
+  const found = await Promise.all(ours.map((sql) => explain(core.test.url, sql)))
   expect(found.flatMap(({ sql, faults }) => faults.map((fault) => `${fault}: ${sql}`))).toEqual([])
 })

@@ -1,41 +1,28 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { SqliteDatabase } from '#storage/sqlite.ts'
-import { explain } from '#test/storage/query-plans.ts'
+import { explain, StatementWatch } from '#test/storage/query-plans.ts'
 import { createTestCore, engines, type TestCore, type TestEngine } from '#test/support/core.ts'
-import { createTestDatabase } from '#test/support/postgres.ts'
 
 const place = { tenantId: 'acme', versionId: 'v', architecture: 'arm64' }
 const vote = { ...place, deviceId: 'd', integrity: 'ab' }
 const registration = { ...place, integrity: 'ab', registeredBy: 'u', sdkVersion: '1', nowMs: 1 }
 
 describe.each(engines)('what a login asks of versions on %s', (engine: TestEngine) => {
-  const seen = new Set<string>()
+  const watch = new StatementWatch()
   let core: TestCore
-  let url: string
-  let drop = async () => {}
   beforeAll(async () => {
-    const own = engine === 'postgres' ? await createTestDatabase() : undefined
-    drop = async () => own?.drop()
-    core = await createTestCore({
-      ...(own === undefined ? {} : { url: own.url }),
-      observer: { observeDatabase: () => {}, statementRun: (sql) => seen.add(sql) },
-    })
-    url = own?.url ?? `sqlite:${pathOf(core)}`
+    core = await createTestCore({ engine, observer: watch })
   })
-  afterAll(async () => {
-    await core[Symbol.asyncDispose]()
-    await drop()
-  })
+  afterAll(() => core[Symbol.asyncDispose]())
 
   test('is one statement, answered by the first entry of an index where the tenant has no version', async () => {
     const { rules } = core.storage.read.appVersions
-    seen.clear()
+    watch.clear()
     const app = { tenantId: 'acme', appName: 'a', platform: 'Android', architecture: 'arm64' }
     expect(await rules.find({ ...app, number: '' })).toBe('none')
-    expect(seen.size).toBe(1)
-    const [sql = ''] = seen
+    expect(watch.distinct).toHaveLength(1)
+    const [sql = ''] = watch.distinct
     expect(sql).toContain('limit 1')
-    const { accesses } = await explain(engine, url, sql)
+    const { accesses } = await explain(core.test.url, sql)
     if (engine === 'sqlite') {
       expect(accesses.filter((access) => access.startsWith('SEARCH'))).toEqual([
         expect.stringMatching(/^SEARCH a USING .*\(tenant_id=\?\)$/),
@@ -50,7 +37,7 @@ describe.each(engines)('what a login asks of versions on %s', (engine: TestEngin
   })
 
   test('follows an index with all that it names, where a value is to be registered', async () => {
-    seen.clear()
+    watch.clear()
     await core.storage.read.appVersions.votes.isWaiting(vote, 3)
     await core.storage.transaction(async ({ appVersions: { versions, registrations, votes } }) => {
       await versions.holdUnlocked('acme', 'v')
@@ -61,12 +48,12 @@ describe.each(engines)('what a login asks of versions on %s', (engine: TestEngin
       await votes.removeOf(place)
       await votes.removeOfDevice('acme', 'd')
     })
-    const statements = [...seen].filter((sql) => sql.includes('app_'))
+    const statements = watch.distinct.filter((sql) => sql.includes('app_'))
     expect(statements).toHaveLength(8)
     // PostgreSQL holds its two indexes of an empty table for equally good.
     const telling = statements.filter((sql) => engine === 'sqlite' || !sql.includes('app_version'))
     for (const sql of telling) {
-      const { faults, accesses } = await explain(engine, url, sql)
+      const { faults, accesses } = await explain(core.test.url, sql)
       // A vote is counted row by row, no further than its limit.
       expect(
         faults.filter((fault) => !fault.includes(' n')),
@@ -75,8 +62,3 @@ describe.each(engines)('what a login asks of versions on %s', (engine: TestEngin
     }
   })
 })
-
-function pathOf({ test: { database } }: TestCore): string {
-  if (!(database instanceof SqliteDatabase)) throw new Error('Not SQLite.')
-  return database.path
-}

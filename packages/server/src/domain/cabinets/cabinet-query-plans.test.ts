@@ -1,7 +1,5 @@
-import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { columnTypes } from '#storage/dialect.ts'
-import { migrationsAfter } from '#storage/migrations/list.ts'
+import { StatementWatch } from '#test/storage/query-plans.ts'
 import { createReadyTestCore, platformAdmin, type TestCore } from '#test/support/core.ts'
 import {
   acme,
@@ -14,37 +12,24 @@ import {
 } from './cabinets.fixture.ts'
 import type { CabinetParts } from './compose-cabinets.ts'
 
-/** How SQLite would run the statements that `work` runs, and how many those are. */
-let plansOf: (work: () => Promise<unknown>) => Promise<{ plans: string[]; count: number }>
+const watch = new StatementWatch()
 let core: TestCore
 let parts: CabinetParts
 
 beforeAll(async () => {
-  const seen: string[] = []
-  core = await createReadyTestCore({
-    observer: { observeDatabase() {}, statementRun: (sql) => seen.push(sql) },
-  })
+  core = await createReadyTestCore({ observer: watch })
   parts = benchParts(core)
   await core.tenants.create(platformAdmin, { id: 'acme', name: 'Acme' })
-  const schema = new DatabaseSync(':memory:')
-  for (const migration of migrationsAfter(0)) {
-    for (const sql of migration.statements(columnTypes.sqlite)) schema.exec(sql)
-  }
-  plansOf = async (work) => {
-    seen.length = 0
-    await work()
-    const plans = seen.flatMap((sql) =>
-      schema
-        .prepare(`explain query plan ${sql}`)
-        .all()
-        .map(({ detail }) => String(detail)),
-    )
-    return { plans, count: seen.length }
-  }
   await parts.services.cabinets.register(acme, 'acme', cabinetDraft())
   await parts.services.cabinetAcls.put(acme, 'acme', vectorAcl())
 })
 afterAll(() => core[Symbol.asyncDispose]())
+
+/** How SQLite would run the statements that `work` runs, and how many those are. */
+async function plansOf(work: () => Promise<unknown>): Promise<{ plans: string[]; count: number }> {
+  const plans = await watch.plansOf(core.test.url, work)
+  return { plans: plans.flatMap(({ accesses }) => accesses), count: plans.length }
+}
 
 /** Reads a table from end to end, or sorts what it has read. */
 const grows = /^SCAN (?!CONSTANT)|TEMP B-TREE/

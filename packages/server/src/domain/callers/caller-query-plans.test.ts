@@ -1,7 +1,5 @@
-import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { columnTypes } from '#storage/dialect.ts'
-import { migrationsAfter } from '#storage/migrations/list.ts'
+import { StatementWatch } from '#test/storage/query-plans.ts'
 import {
   createReadyTestCore,
   platformAdmin,
@@ -20,12 +18,11 @@ const grows = /^SCAN (?!CONSTANT)|TEMP B-TREE/
 let core: TestCore
 let tokens: AccountTokenService
 let secret: string
-const seen: string[] = []
-const schema = new DatabaseSync(':memory:')
+const watch = new StatementWatch()
 
 beforeAll(async () => {
   core = await createReadyTestCore({
-    observer: { observeDatabase() {}, statementRun: (sql) => seen.push(sql) },
+    observer: watch,
   })
   await core.tenants.create(platformAdmin, { id: 'acme', name: 'A bank' })
   const made = await core.serviceAccounts.create(admin, {
@@ -36,21 +33,12 @@ beforeAll(async () => {
   secret = made.secret
   const { storage, serviceAccounts } = core
   tokens = new AccountTokenService({ storage, serviceAccounts, scopes: cabinetScopes })
-  for (const migration of migrationsAfter(0)) {
-    for (const sql of migration.statements(columnTypes.sqlite)) schema.exec(sql)
-  }
 })
 afterAll(() => core[Symbol.asyncDispose]())
 
 async function plansOf(work: () => Promise<unknown>): Promise<string[]> {
-  seen.length = 0
-  await work()
-  return seen.flatMap((sql) =>
-    schema
-      .prepare(`explain query plan ${sql}`)
-      .all()
-      .map(({ detail }) => String(detail)),
-  )
+  const plans = await watch.plansOf(core.test.url, work)
+  return plans.flatMap(({ accesses }) => accesses)
 }
 
 test.each<[string, () => Promise<unknown>]>([

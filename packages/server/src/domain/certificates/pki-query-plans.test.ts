@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { SqliteDatabase } from '#storage/sqlite.ts'
-import { explain } from '#test/storage/query-plans.ts'
+import { explain, StatementWatch } from '#test/storage/query-plans.ts'
 import {
   type CertificateBench,
   createCertificateBench,
@@ -8,12 +7,12 @@ import {
 } from '#test/support/certificates.ts'
 import { csrOf } from '#test/support/device-keys.ts'
 
-const seen = new Set<string>()
+const watch = new StatementWatch()
 let bench: CertificateBench
 
 beforeAll(async () => {
   bench = await createCertificateBench({
-    observer: { observeDatabase: () => {}, statementRun: (sql) => seen.add(sql) },
+    observer: watch,
   })
 })
 afterAll(() => bench[Symbol.asyncDispose]())
@@ -22,7 +21,7 @@ test('no statement of the certificate authority reads a tenant from end to end',
   const { admin, core } = bench
   const { pki } = core
   const device = bench.createDevice()
-  seen.clear()
+  watch.clear()
   const { id } = await bench.issue(device)
   const csr = await csrOf(device.deviceKey)
   await pki.certificates.renew(device.caller, device.owner, { id, csr })
@@ -47,15 +46,11 @@ test('no statement of the certificate authority reads a tenant from end to end',
     pki.certificates.revokeOfDevice(stores, admin, { tenantId, deviceId }),
   )
 
-  const { database } = core.test
-  if (!(database instanceof SqliteDatabase)) throw new Error('This is about SQLite.')
-  const ours = [...seen].filter((sql) =>
+  const ours = watch.distinct.filter((sql) =>
     /"(certificate\w*|issued_certificate|crl_shard)"/.test(sql),
   )
   expect(ours.length).toBeGreaterThan(25)
-  const found = await Promise.all(
-    ours.map((sql) => explain('sqlite', `sqlite:${database.path}`, sql)),
-  )
+  const found = await Promise.all(ours.map((sql) => explain(core.test.url, sql)))
   // Of a tenant this index has one entry at most: the ACTIVE signer.
   const grows = found.flatMap(({ sql, faults }) =>
     faults

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { SqliteDatabase } from '#storage/sqlite.ts'
-import { explain } from '#test/storage/query-plans.ts'
+import { explain, StatementWatch } from '#test/storage/query-plans.ts'
 import {
   createReadyTestCore,
   engines,
@@ -9,7 +8,6 @@ import {
   type TestCore,
   testCaller,
 } from '#test/support/core.ts'
-import { createTestDatabase } from '#test/support/postgres.ts'
 import { composeLocalization, type LocalizationParts } from './compose-localization.ts'
 import { anyLanguage, priorityOf } from './language-priority.ts'
 
@@ -17,31 +15,19 @@ const writer = testCaller('acme', ['ast:write'])
 const reader = (address: string) => testCaller(null, [], { type: 'ANONYMOUS', id: null, address })
 
 describe.each(engines)('templates on %s', (engine) => {
-  const seen = new Set<string>()
+  const watch = new StatementWatch()
   let core: TestCore
   let parts: LocalizationParts
-  let url: string
-  let drop = async () => {}
   beforeAll(async () => {
-    const own = engine === 'postgres' ? await createTestDatabase() : undefined
-    drop = async () => own?.drop()
-    core = await createReadyTestCore({
-      ...(own === undefined ? {} : { url: own.url }),
-      observer: { observeDatabase: () => {}, statementRun: (sql) => seen.add(sql) },
-    })
-    const { database } = core.test
-    url = own?.url ?? `sqlite:${database instanceof SqliteDatabase ? database.path : ''}`
+    core = await createReadyTestCore({ engine, observer: watch })
     parts = composeLocalization(core)
     await core.tenants.create(platformAdmin, { id: 'acme', name: 'acme' })
   })
-  afterAll(async () => {
-    await core?.[Symbol.asyncDispose]()
-    await drop()
-  })
+  afterAll(() => core?.[Symbol.asyncDispose]())
 
   test('every statement follows the primary key, and none sorts', async () => {
     const { templates, templateCatalogue, templateTexts } = parts
-    seen.clear()
+    watch.clear()
     const locales = [{ locale: 'de', content: 'x' }]
     await templates.create(writer, 'acme', { key: 'a.b', defaultContent: 'x', locales })
     await templates.update(writer, 'acme', 'a.b', { defaultContent: 'y', locales })
@@ -51,11 +37,11 @@ describe.each(engines)('templates on %s', (engine) => {
     await templateTexts.all('acme', 'a.b')
     await templates.deleteLocale(writer, 'acme', 'a.b', 'de')
     await templates.delete(writer, 'acme', 'a.b')
-    const ours = [...seen].filter((sql) => sql.includes('template_text'))
+    const ours = watch.distinct.filter((sql) => sql.includes('template_text'))
     expect(ours.length).toBeGreaterThan(9)
     // The count stops at its limit.
     for (const sql of ours.filter((text) => !text.includes('count(*)'))) {
-      const { faults } = await explain(engine, url, sql)
+      const { faults } = await explain(core.test.url, sql)
       expect(faults, sql).toEqual([])
     }
   })

@@ -1,8 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { SqliteDatabase } from '#storage/sqlite.ts'
-import { explain } from '#test/storage/query-plans.ts'
+import { explain, StatementWatch } from '#test/storage/query-plans.ts'
 import { createTestCore, engines, type TestCore, type TestEngine } from '#test/support/core.ts'
-import { createTestDatabase } from '#test/support/postgres.ts'
 import type { Nonce } from './nonce.ts'
 
 const nonce: Nonce = {
@@ -20,26 +18,15 @@ const nonce: Nonce = {
 }
 
 describe.each(engines)('what nonces ask of %s', (engine: TestEngine) => {
-  const seen = new Set<string>()
+  const watch = new StatementWatch()
   let core: TestCore
-  let url: string
-  let drop = async () => {}
   beforeAll(async () => {
-    const own = engine === 'postgres' ? await createTestDatabase() : undefined
-    drop = async () => own?.drop()
-    core = await createTestCore({
-      ...(own === undefined ? {} : { url: own.url }),
-      observer: { observeDatabase: () => {}, statementRun: (sql) => seen.add(sql) },
-    })
-    url = own?.url ?? `sqlite:${pathOf(core)}`
+    core = await createTestCore({ engine, observer: watch })
   })
-  afterAll(async () => {
-    await core[Symbol.asyncDispose]()
-    await drop()
-  })
+  afterAll(() => core[Symbol.asyncDispose]())
 
   test('follows an index: looking, spending, counting, and what is over', async () => {
-    seen.clear()
+    watch.clear()
     const counted = { tenantId: 'acme', subject: 'device/d' }
     await core.storage.transaction(async ({ nonces: { rows, attempts } }) => {
       await rows.find('acme', 'h')
@@ -50,18 +37,13 @@ describe.each(engines)('what nonces ask of %s', (engine: TestEngine) => {
       await attempts.endOf(counted)
       await attempts.removeOver(1, 10)
     })
-    const asked = [...seen].filter((sql) => /nonce/.test(sql) && !sql.startsWith('insert'))
+    const asked = watch.distinct.filter((sql) => /nonce/.test(sql) && !sql.startsWith('insert'))
     expect(asked).toHaveLength(6)
     for (const sql of asked) {
-      const { faults, accesses } = await explain(engine, url, sql)
+      const { faults, accesses } = await explain(core.test.url, sql)
       expect(accesses, sql).not.toEqual([])
       // PostgreSQL joins a delete to its list by what it knows of the sizes of tables: empty ones prove nothing.
       if (engine === 'sqlite' || !sql.startsWith('delete')) expect(faults, sql).toEqual([])
     }
   })
 })
-
-function pathOf({ test: { database } }: TestCore): string {
-  if (!(database instanceof SqliteDatabase)) throw new Error('Not SQLite.')
-  return database.path
-}

@@ -1,7 +1,5 @@
-import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { createPlace, type DatabasePlace } from '#test/storage/databases.ts'
-import { explain } from '#test/storage/query-plans.ts'
+import { analyse, StatementWatch } from '#test/storage/query-plans.ts'
 import { engines } from '#test/support/core.ts'
 import { createListBench, type ListBench, listTenant } from '#test/support/otp-lists.ts'
 import type { OtpListQuery } from './otp-list-service.ts'
@@ -11,14 +9,11 @@ const freeCount = 2_600
 const methodCount = 50
 
 describe.each(engines)('the statements of lists on %s', (engine) => {
-  let place: DatabasePlace
   let bench: ListBench
-  let seen: string[] = []
+  const watch = new StatementWatch()
 
   beforeAll(async () => {
-    place = await createPlace(engine)
-    const observer = { observeDatabase() {}, statementRun: (sql: string) => void seen.push(sql) }
-    bench = await createListBench({ url: place.url, observer })
+    bench = await createListBench({ engine, observer: watch })
     for (let n = 2; n <= methodCount; n++) await bench.addMethod({ name: `otp.${n}` })
     await bench.addMethod({ listSize: 1 })
     for (const method of ['otp.3', 'otp.4', 'otp.5']) {
@@ -28,19 +23,13 @@ describe.each(engines)('the statements of lists on %s', (engine) => {
       await bench.lists.create(bench.admin, listTenant, { method: 'otp.1', count: 650 })
       bench.core.clock.advance(1)
     }
-    if (engine === 'postgres') await analyse(place.url)
+    await analyse(bench.core.test.url)
   }, 120_000)
-  afterAll(async () => {
-    await bench[Symbol.asyncDispose]()
-    await place[Symbol.asyncDispose]()
-  })
+  afterAll(() => bench[Symbol.asyncDispose]())
 
   async function plansOf(work: () => Promise<unknown>): Promise<void> {
-    seen = []
-    await work()
-    const statements = [...new Set(seen)]
-    expect(statements.length).toBeGreaterThan(0)
-    const plans = await Promise.all(statements.map((sql) => explain(engine, place.url, sql)))
+    const plans = await watch.plansOf(bench.core.test.url, work)
+    expect(plans.length).toBeGreaterThan(0)
     const faults = plans.flatMap((plan) => plan.faults.map((fault) => ({ ...plan, fault })))
     expect(faults.filter((one) => !isSortOfFew(one))).toEqual([])
   }
@@ -120,11 +109,4 @@ function isSortOfFew({
   if (!/^(?:USE TEMP B-TREE FOR ORDER BY|Sort|Incremental Sort)/.test(fault)) return false
   const isWindow = accesses.some((text) => /created_at, id\) <=/.test(text))
   return isWindow || /"o"."user_id" = /.test(sql)
-}
-
-async function analyse(url: string): Promise<void> {
-  const client = new Client({ connectionString: url })
-  await client.connect()
-  await client.query('analyze')
-  await client.end()
 }

@@ -1,6 +1,5 @@
-import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { SqliteDatabase } from '#storage/sqlite.ts'
+import { explain, StatementWatch } from '#test/storage/query-plans.ts'
 import {
   createTokenBench,
   rfcSecretHex,
@@ -9,36 +8,20 @@ import {
 } from '#test/support/otp-tokens.ts'
 
 let bench: TokenBench
-const seen = new Set<string>()
+const watch = new StatementWatch()
 
 beforeAll(async () => {
   bench = await createTokenBench({
-    observer: { observeDatabase: () => {}, statementRun: (sql) => seen.add(sql) },
+    observer: watch,
   })
 })
 afterAll(() => bench[Symbol.asyncDispose]())
-
-/** One line for each table a statement touches. */
-function plansOf(statements: Iterable<string>): { sql: string; step: string }[] {
-  const { database } = bench.core.test
-  if (!(database instanceof SqliteDatabase)) throw new Error('This is about SQLite.')
-  const db = new DatabaseSync(database.path, { readOnly: true })
-  try {
-    return [...statements].flatMap((sql) => {
-      const parameters = Array<string>(sql.split('?').length - 1).fill('1')
-      const plan = db.prepare(`explain query plan ${sql}`).all(...parameters)
-      return plan.map(({ detail }) => ({ sql, step: String(detail) }))
-    })
-  } finally {
-    db.close()
-  }
-}
 
 test('no statement about tokens reads a tenant from end to end', async () => {
   const { admin, reader } = bench
   const { id, serial } = await bench.addToken()
   const held = { tokenId: id, userId: 'jsmith' }
-  seen.clear()
+  watch.clear()
   await bench.assignments.create(admin, tenantId, id, { user: { id: 'jsmith' } })
   for (const filters of [{ userId: 'jsmith' }, { serial }]) {
     await bench.tokens.list(reader, tenantId, { limit: 5, filters })
@@ -62,7 +45,11 @@ test('no statement about tokens reads a tenant from end to end', async () => {
   await bench.assignments.delete(admin, tenantId, held)
   await bench.tokens.delete(admin, tenantId, id)
 
-  const steps = plansOf(seen).filter(({ step }) => /^(?:SCAN|SEARCH)/.test(step))
+  const { url } = bench.core.test
+  const plans = await Promise.all(watch.distinct.map((sql) => explain(url, sql)))
+  const steps = plans
+    .flatMap(({ sql, accesses }) => accesses.map((step) => ({ sql, step })))
+    .filter(({ step }) => /^(?:SCAN|SEARCH)/.test(step))
   expect(steps.length).toBeGreaterThan(25)
   for (const { sql, step } of steps) {
     // Two columns at least: the first is the tenant.

@@ -1,44 +1,25 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { explain } from '#test/storage/query-plans.ts'
+import { explain, StatementWatch } from '#test/storage/query-plans.ts'
 import { createTestCore, engines, type TestCore } from '#test/support/core.ts'
-import { createTestDatabase } from '#test/support/postgres.ts'
 import type { NewMessage, OutboxMessage } from './outbox-message.ts'
 
 const leaseMs = 30_000
 
 describe.each(engines)('the outbox on %s', (engine) => {
-  const seen = new Set<string>()
+  const watch = new StatementWatch()
   let core: TestCore
-  let url: string
-  let release: () => Promise<unknown>
   let round = 0
   /** Each test has a tenant of its own, which sorts behind those of the tests before. */
   let tenantId: string
 
   beforeAll(async () => {
-    if (engine === 'postgres') {
-      const database = await createTestDatabase()
-      url = database.url
-      release = () => database.drop()
-    } else {
-      const folder = mkdtempSync(join(tmpdir(), 'countersign-outbox-'))
-      url = `sqlite:${join(folder, 'test.db')}`
-      release = async () => rmSync(folder, { recursive: true, force: true })
-    }
-    const observer = { observeDatabase() {}, statementRun: (sql: string) => void seen.add(sql) }
-    core = await createTestCore({ url, observer })
+    core = await createTestCore({ engine, observer: watch })
   })
   beforeEach(() => {
     round += 1
     tenantId = `tenant-${String(round).padStart(3, '0')}`
   })
-  afterAll(async () => {
-    await core[Symbol.asyncDispose]()
-    await release()
-  })
+  afterAll(() => core[Symbol.asyncDispose]())
 
   async function append(changes: Partial<NewMessage> = {}): Promise<string> {
     const message: NewMessage = {
@@ -245,7 +226,7 @@ describe.each(engines)('the outbox on %s', (engine) => {
     await core.storage.read.outbox.findNextTarget(tenantId, '')
     await core.storage.read.outbox.countWaiting()
     // Statements of these tests themselves, written on the spot, are not of interest.
-    const statements = [...seen].filter(
+    const statements = watch.distinct.filter(
       (sql) =>
         sql.includes('outbox') &&
         !/^insert|values/.test(sql) &&
@@ -253,7 +234,7 @@ describe.each(engines)('the outbox on %s', (engine) => {
     )
     expect(statements.length).toBeGreaterThan(10)
     for (const sql of statements) {
-      const { accesses } = await explain(engine, url, sql)
+      const { accesses } = await explain(core.test.url, sql)
       const scans = accesses.filter((access) => /^SCAN outbox|^SCAN o\b|Seq Scan/.test(access))
       expect({ sql, scans }).toEqual({ sql, scans: [] })
     }

@@ -1,9 +1,7 @@
 import fc from 'fast-check'
-import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { explain } from '#test/storage/query-plans.ts'
-import { createReadyTestCore, type TestCore } from '#test/support/core.ts'
-import { createTestDatabase } from '#test/support/postgres.ts'
+import { analyse, explain, StatementWatch } from '#test/storage/query-plans.ts'
+import { createReadyTestCore, engines, type TestCore } from '#test/support/core.ts'
 import {
   type FieldReader,
   holds,
@@ -35,26 +33,17 @@ const fields: FilterProperties = {
 }
 const tenantId = 'acme'
 const cores: TestCore[] = []
-const urls: string[] = []
-const seen: Set<string>[] = []
-let drop = async (): Promise<void> => {}
+const watches: StatementWatch[] = []
 
 beforeAll(async () => {
-  const own = await createTestDatabase()
-  drop = () => own.drop()
-  for (const options of [{}, { url: own.url }]) {
-    const run = new Set<string>()
-    const observer = { observeDatabase() {}, statementRun: (sql: string) => void run.add(sql) }
-    const core = await createReadyTestCore({ ...options, observer })
-    const { database } = core.test as unknown as { database: { path?: string } }
-    cores.push(core)
-    seen.push(run)
-    urls.push('url' in options ? options.url : `sqlite:${database.path}`)
+  for (const engine of engines) {
+    const observer = new StatementWatch()
+    cores.push(await createReadyTestCore({ engine, observer }))
+    watches.push(observer)
   }
 })
 afterAll(async () => {
   for (const core of cores) await core[Symbol.asyncDispose]()
-  await drop()
 })
 
 let ownerCount = 0
@@ -302,15 +291,11 @@ describe('filters of properties', () => {
 
   test('and everything else that is asked for properties follow an index', async () => {
     await store(numbered(500))
-    const client = new Client({ connectionString: urls[1] })
-    await client.connect()
-    await client.query('analyze property')
-    await client.end()
     const owner = { tenantId, userId: 'u', deviceId: 'd' }
-    for (const [index, engine] of (['sqlite', 'postgres'] as const).entries()) {
-      const storage = cores[index]?.storage
-      if (storage === undefined) throw new Error('No storage.')
-      seen[index]?.clear()
+    for (const [index, { storage, test: on }] of cores.entries()) {
+      await analyse(on.url)
+      const watch = watches[index] ?? new StatementWatch()
+      watch.clear()
       const { propertySearch, properties } = storage.read
       for (const text of ['name^=abc', 'value > 5 and name=x', 'id*=1']) {
         const condition = parseFilters([text], fields)
@@ -326,10 +311,10 @@ describe('filters of properties', () => {
         await stores.properties.removeOfUser(tenantId, 'u')
         await stores.properties.removeOfDevice(tenantId, 'd')
       })
-      const ours = [...(seen[index] ?? [])].filter((sql) => sql.includes('"property"'))
+      const ours = watch.distinct.filter((sql) => sql.includes('"property"'))
       expect(ours.length).toBeGreaterThanOrEqual(11)
       for (const sql of ours) {
-        const { faults } = await explain(engine, urls[index] ?? '', sql)
+        const { faults } = await explain(on.url, sql)
         expect(faults, sql).toEqual([])
       }
     }

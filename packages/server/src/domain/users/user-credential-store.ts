@@ -44,7 +44,7 @@ const listTokens = statement((db, p: Key & { limit: number }) =>
     .select(['t.id', 't.serial'])
     .where('a.tenant_id', '=', p.tenantId)
     .where('a.user_id', '=', p.userId)
-    .orderBy('t.id')
+    .orderBy('a.token_id')
     .limit(p.limit),
 )
 

@@ -1,7 +1,5 @@
-import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { columnTypes } from '#storage/dialect.ts'
-import { migrationsAfter } from '#storage/migrations/list.ts'
+import { StatementWatch } from '#test/storage/query-plans.ts'
 import {
   createReadyTestCore,
   platformAdmin,
@@ -10,35 +8,23 @@ import {
 } from '#test/support/core.ts'
 import { type UserServices, userServices } from '#test/support/users.ts'
 
-/** How SQLite would run the statements that `work` runs. */
-let plansOf: (work: () => Promise<unknown>) => Promise<string[]>
+const watch = new StatementWatch()
 let core: TestCore
 let services: UserServices
 const admin = testCaller('bank', ['tenant:write'])
 
 beforeAll(async () => {
-  const seen: string[] = []
-  core = await createReadyTestCore({
-    observer: { observeDatabase() {}, statementRun: (sql) => seen.push(sql) },
-  })
+  core = await createReadyTestCore({ observer: watch })
   services = userServices(core)
   await core.tenants.create(platformAdmin, { id: 'bank', name: 'A bank' })
-  const schema = new DatabaseSync(':memory:')
-  for (const migration of migrationsAfter(0)) {
-    for (const sql of migration.statements(columnTypes.sqlite)) schema.exec(sql)
-  }
-  plansOf = async (work) => {
-    seen.length = 0
-    await work()
-    return seen.flatMap((sql) =>
-      schema
-        .prepare(`explain query plan ${sql}`)
-        .all()
-        .map(({ detail }) => String(detail)),
-    )
-  }
 })
 afterAll(() => core[Symbol.asyncDispose]())
+
+/** How SQLite would run the statements that `work` runs. */
+async function plansOf(work: () => Promise<unknown>): Promise<string[]> {
+  const plans = await watch.plansOf(core.test.url, work)
+  return plans.flatMap(({ accesses }) => accesses)
+}
 
 /** Reads a table from end to end, or sorts what it has read. */
 const grows = /^SCAN (?!CONSTANT)|TEMP B-TREE/

@@ -1,9 +1,7 @@
-import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { systemRandomness } from '#custody/randomness.ts'
-import { createPlace, type DatabasePlace, engines } from '#test/storage/databases.ts'
-import { explain } from '#test/storage/query-plans.ts'
-import { createTestStorage, type TestStorage } from '#test/support/storage.ts'
+import { analyse, explain, StatementWatch } from '#test/storage/query-plans.ts'
+import { createReadyTestCore, engines, platformAdmin, type TestCore } from '#test/support/core.ts'
 import {
   createVerificationBench,
   rfcCodes,
@@ -24,41 +22,31 @@ const methodCount = 50
 const statementsMax = { ACCEPTED: 5, REJECTED: 5, NO_CREDENTIAL: 5 }
 
 describe.each(engines)('the statements of a verification on %s', (engine) => {
-  let place: DatabasePlace
-  let storage: TestStorage
+  let core: TestCore
   let bench: VerificationBench
-  let seen: string[] = []
+  const watch = new StatementWatch()
   const listCodes: string[] = []
 
   beforeAll(async () => {
-    place = await createPlace(engine)
-    const observer = {
-      observeDatabase() {},
-      statementRun(sql: string) {
-        seen.push(sql)
-      },
-    }
-    storage = await createTestStorage({ url: place.url, observer })
-    bench = await createVerificationBench({ test: storage })
+    core = await createReadyTestCore({ engine, observer: watch })
+    await core.tenants.create(platformAdmin, { id: 'acme', name: 'Acme' })
+    bench = await createVerificationBench({ test: core.test })
     await Promise.all(
       Array.from({ length: tokenCount }, (_, n) =>
         bench.addToken({ serial: `T${n}`, userId: `user-${n}` }),
       ),
     )
     await addLists()
-    if (engine === 'postgres') await analyse(place.url)
+    await analyse(core.test.url)
   }, 120_000)
 
-  afterAll(async () => {
-    await storage[Symbol.asyncDispose]()
-    await place[Symbol.asyncDispose]()
-  })
+  afterAll(() => core[Symbol.asyncDispose]())
 
   /** One for each user, and as many that are free. */
   async function addLists(): Promise<void> {
-    const { clock, nextId } = storage
+    const { storage, clock, nextId } = core
     const base = {
-      storage: storage.storage,
+      storage,
       vault: bench.vault,
       clock,
       nextId,
@@ -137,30 +125,31 @@ describe.each(engines)('the statements of a verification on %s', (engine) => {
 
   test('a code of a list: three, each by index; the first one also takes over', async () => {
     const user = { id: 'user-998' }
-    const lists = await storage.storage.read.otpLists.listOfUser(
+    const lists = await core.storage.read.otpLists.listOfUser(
       { tenantId: 'acme', userId: user.id, method: 'otp.1' },
-      storage.clock(),
+      core.clock(),
     )
     expect(lists).toHaveLength(1)
-    seen = []
+    watch.clear()
     const code = listCodes[1] ?? ''
     const request = { user, code, methods: ['list:otp.1'] }
     expect((await bench.verification.verify(verifier, 'acme', request)).result).toBe('ACCEPTED')
-    expect(seen.length, seen.join('\n')).toBeLessThanOrEqual(9)
-    const plans = await Promise.all(seen.map((sql) => explain(engine, place.url, sql)))
+    const { statements } = watch
+    expect(statements.length, statements.join('\n')).toBeLessThanOrEqual(9)
+    const plans = await Promise.all(statements.map((sql) => explain(core.test.url, sql)))
     expect(plans.filter(({ faults }) => faults.length > 0)).toEqual([])
   })
 
   test.each(cases)('$name: few, each by index', async ({ request, result, most }) => {
-    seen = []
+    watch.clear()
     const outcome = await bench.verification.verify(verifier, 'acme', request)
-    const statements = seen
+    const { statements } = watch
     expect(outcome.result).toBe(result)
     expect(statements.length).toBeGreaterThan(2)
     // The head of the chain is read once for a whole commit.
     const own = statements.filter((sql) => !/^select "seq", "hash"/.test(sql))
     expect(own.length, own.join('\n')).toBeLessThanOrEqual(most ?? statementsMax[result])
-    const plans = await Promise.all(statements.map((sql) => explain(engine, place.url, sql)))
+    const plans = await Promise.all(statements.map((sql) => explain(core.test.url, sql)))
     expect(plans.filter(({ faults }) => faults.length > 0)).toEqual([])
     expect(plans.flatMap(({ accesses }) => accesses).length).toBeGreaterThan(0)
   })
@@ -172,14 +161,7 @@ describe.each(engines)('the statements of a verification on %s', (engine) => {
       'select description from otp_token',
       `select serial from otp_token where tenant_id = ${parameter} and id > 'a' order by description`,
     ]) {
-      expect((await explain(engine, place.url, sql)).faults, sql).not.toEqual([])
+      expect((await explain(core.test.url, sql)).faults, sql).not.toEqual([])
     }
   })
 })
-
-async function analyse(url: string): Promise<void> {
-  const client = new Client({ connectionString: url })
-  await client.connect()
-  await client.query('analyze')
-  await client.end()
-}

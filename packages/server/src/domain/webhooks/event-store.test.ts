@@ -1,11 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { statement } from '#storage/statement.ts'
-import { explain } from '#test/storage/query-plans.ts'
+import { explain, StatementWatch } from '#test/storage/query-plans.ts'
 import { createTestCore, engines, type TestCore } from '#test/support/core.ts'
-import { createTestDatabase } from '#test/support/postgres.ts'
 import { anyEvent } from './event-store.ts'
 
 const subscribe = statement((db, p: { tenantId: string; type: string; endpointId: string }) =>
@@ -21,23 +17,11 @@ const listOutbox = statement((db, p: { tenantId: string }) =>
 )
 
 describe.each(engines)('events on %s', (engine) => {
-  const seen = new Set<string>()
+  const watch = new StatementWatch()
   let core: TestCore
-  let url: string
-  let release: () => Promise<void>
 
   beforeAll(async () => {
-    if (engine === 'postgres') {
-      const database = await createTestDatabase()
-      url = database.url
-      release = () => database.drop()
-    } else {
-      const folder = mkdtempSync(join(tmpdir(), 'countersign-events-'))
-      url = `sqlite:${join(folder, 'test.db')}`
-      release = async () => rmSync(folder, { recursive: true, force: true })
-    }
-    const observer = { observeDatabase() {}, statementRun: (sql: string) => void seen.add(sql) }
-    core = await createTestCore({ url, observer })
+    core = await createTestCore({ engine, observer: watch })
     await core.test.database.transaction(async (queries) => {
       for (const [tenantId, type, endpointId] of [
         ['bank', 'user.created', 'one'],
@@ -49,10 +33,7 @@ describe.each(engines)('events on %s', (engine) => {
       }
     })
   })
-  afterAll(async () => {
-    await core[Symbol.asyncDispose]()
-    await release()
-  })
+  afterAll(() => core[Symbol.asyncDispose]())
 
   const rowsOf = (tenantId: string) => core.test.database.reader.all(listOutbox, { tenantId })
 
@@ -91,10 +72,10 @@ describe.each(engines)('events on %s', (engine) => {
   })
 
   test('what a tenant without endpoints pays is one seek', async () => {
-    const append = [...seen].filter((sql) => sql.includes('webhook_subscription'))
+    const append = watch.distinct.filter((sql) => sql.includes('webhook_subscription'))
     expect(append.length).toBeGreaterThan(1)
     for (const sql of append.filter((text) => !text.startsWith('insert into "webhook_sub'))) {
-      const { accesses } = await explain(engine, url, sql)
+      const { accesses } = await explain(core.test.url, sql)
       const isSeek = /^SEARCH .*\(tenant_id=\? AND event_type=\?\)|^(Index|Bitmap).*event_type/
       expect({ sql, seeks: accesses.filter((access) => isSeek.test(access)).length }).toEqual({
         sql,
