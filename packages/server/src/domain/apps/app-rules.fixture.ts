@@ -8,6 +8,15 @@ export const measured = (letter: string): string => letter.repeat(64)
 
 const admin = (tenantId: string) => testCaller(tenantId, ['ast:write', 'tenant:write'])
 
+const ofTestApp: AppVersionDraft = {
+  appName: testApp.name,
+  platform: testApp.platform,
+  versionStr: testApp.versionStr,
+  registerUserId: 'registrar',
+  isLocked: false,
+  checksIntegrity: true,
+}
+
 /** A tenant with an app that devices run, in versions of its own. */
 export class AppScene {
   readonly api: PlatformApi
@@ -30,12 +39,7 @@ export class AppScene {
   async addVersion(draft: Partial<AppVersionDraft> = {}): Promise<string> {
     const { appVersions } = this.api.app.core
     const { id } = await appVersions.create(admin(this.tenantId), this.tenantId, {
-      appName: testApp.name,
-      platform: testApp.platform,
-      versionStr: testApp.versionStr,
-      registerUserId: 'registrar',
-      isLocked: false,
-      checksIntegrity: true,
+      ...ofTestApp,
       ...draft,
     })
     return id
@@ -43,6 +47,15 @@ export class AppScene {
 
   async setLock(id: string, isLocked: boolean): Promise<void> {
     await this.api.app.core.appVersions.setLock(admin(this.tenantId), this.tenantId, id, isLocked)
+  }
+
+  async replaceVersion(id: string, draft: Partial<AppVersionDraft>): Promise<void> {
+    const { appVersions } = this.api.app.core
+    await appVersions.replace(admin(this.tenantId), this.tenantId, id, { ...ofTestApp, ...draft })
+  }
+
+  async deleteVersion(id: string): Promise<void> {
+    await this.api.app.core.appVersions.delete(admin(this.tenantId), this.tenantId, id)
   }
 
   async forget(id: string, architecture?: string): Promise<void> {

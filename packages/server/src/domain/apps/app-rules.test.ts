@@ -132,6 +132,63 @@ describe.each(engines)('which apps may be used, on %s', (engine) => {
     })
   })
 
+  describe('what changes between the look and the login', () => {
+    const changes: Record<string, [string, (scene: AppScene, id: string) => Promise<unknown>]> = {
+      'a lock': ['version_locked', (scene, id) => scene.setLock(id, true)],
+      'an end of the version': ['version_unknown', (scene, id) => scene.deleteVersion(id)],
+      'a check of integrity': [
+        'app_not_registered',
+        (scene, id) => scene.replaceVersion(id, { checksIntegrity: true }),
+      ],
+      'a check of integrity with another value': [
+        'integrity_mismatch',
+        async (scene, id) => {
+          await scene.enrolled('registrar', other)
+          await scene.replaceVersion(id, { checksIntegrity: true })
+        },
+      ],
+    }
+    test.each(Object.entries(changes))('%s counts', async (_, [refusal, change]) => {
+      const scene = await newScene()
+      const id = await scene.addVersion({ checksIntegrity: false })
+      await scene.addVersion({ versionStr: '9.9.9' })
+      const { storage } = api.app.composed
+      const { tenantId } = scene
+      const rules = new AppRules({
+        storage,
+        policies: new PolicyLookup({ storage }),
+        userSchemes: { idOf: async (_tenant: string, name: string) => name },
+      })
+      const app = { ...testApp, ...ours }
+      const settle = await rules.judge({ tenantId, deviceId: 'any', userId: 'jane', app })
+      const run = () =>
+        storage.transaction((stores) => settle(stores, testCaller(tenantId, []), api.clock()))
+      await expect(run()).resolves.toBeUndefined()
+      await change(scene, id)
+      await expect(run()).rejects.toMatchObject({ code: refusal })
+    })
+
+    test('R4: logins that are under way when the version is locked are refused and recorded', async () => {
+      const scene = await newScene()
+      const id = await scene.addVersion({ checksIntegrity: false })
+      const devices = await Promise.all(Array.from({ length: 10 }, () => scene.newcomer(null)))
+      for (const one of devices) expect(await one.enrolWith({}, { pin: '2468' })).toBe('ok')
+      // All of them are judged before the first PIN is checked.
+      const logins = devices.map((one) => one.runs({}, { pin: '2468' }))
+      await Promise.race(logins)
+      await scene.setLock(id, true)
+      const outcomes = await Promise.all(logins)
+      const refused = outcomes.filter((outcome) => outcome === 'version_locked')
+      const ok = outcomes.filter((outcome) => outcome === 'ok')
+      expect(ok.length + refused.length).toBe(devices.length)
+      expect(refused.length).toBeGreaterThan(0)
+      const recorded = await records(scene, 'device.logged-in')
+      const failed = recorded.filter(({ outcome }) => outcome === 'FAILURE')
+      expect(failed).toHaveLength(refused.length)
+      expect(failed[0].detail.reason).toBe('VERSION_LOCKED')
+    }, 30_000)
+  })
+
   describe('the policy registrationUser', () => {
     test('the first login of the registering user registers; nobody else may come before', async () => {
       const scene = await newScene()

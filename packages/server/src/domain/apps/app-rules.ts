@@ -1,9 +1,9 @@
 import type { Caller } from '../callers/caller.ts'
 import type { AppFacts } from '../devices/device.ts'
-import { DeviceRefusal } from '../devices/device-refusal.ts'
+import { DeviceRefusal, type DeviceRefusalCode } from '../devices/device-refusal.ts'
 import type { Storage, Stores } from '../storage.ts'
 import type { UserSchemeService } from '../users/user-scheme-service.ts'
-import type { RunningVersion } from './app-rules-store.ts'
+import type { RunningApp, RunningVersion } from './app-rules-store.ts'
 import { versionKeyOf, versionTarget } from './app-version.ts'
 import { listArchitecturesOf } from './platform.ts'
 import type { RegistrationPolicies } from './registration-policy.ts'
@@ -19,11 +19,21 @@ export interface AppLogin {
 }
 
 /**
- * What is left to do in the transaction of a login that may go on.
+ * What is left to do in the transaction of a login that may go on: the version is looked at once more, and what is to be
+ * registered is.
  *
- * @throws DeviceRefusal when the version was locked or deleted since, or another value registered.
+ * @throws DeviceRefusal one of {@link appRefusals}, when the version was locked, changed or deleted since, or another value
+ *   registered.
  */
 export type AppVerdict = (stores: Stores, caller: Caller, nowMs: number) => Promise<void>
+
+/** What {@link AppRules} refuses. */
+export const appRefusals: ReadonlySet<DeviceRefusalCode> = new Set([
+  'version_unknown',
+  'version_locked',
+  'integrity_mismatch',
+  'app_not_registered',
+])
 
 /** Who registers, and in whose name. */
 type Registering =
@@ -59,23 +69,14 @@ export class AppRules {
    * @throws DeviceRefusal `version_unknown`, `version_locked`, `integrity_mismatch`, `app_not_registered`.
    */
   async judge(login: AppLogin): Promise<AppVerdict> {
-    const { tenantId, app } = login
-    const version = await this.#storage.read.appVersions.rules.find({
-      tenantId,
-      appName: app.name,
-      platform: app.platform,
-      architecture: app.architecture,
-      // What has no number is no version of anybody's.
-      number: versionKeyOf(app.versionStr) ?? '',
-    })
-    if (version === 'none') return nothingToDo
-    const isKnown = listArchitecturesOf(app.platform)?.includes(app.architecture) === true
-    if (version === 'unknown' || !isKnown) throw new DeviceRefusal('version_unknown')
-    if (version.isLocked) throw new DeviceRefusal('version_locked')
-    if (version.integrity !== null) {
-      requireSame(version, version.integrity, app.integrity)
-      return nothingToDo
-    }
+    const { platform, architecture } = login.app
+    const found = await this.#storage.read.appVersions.rules.find(runningApp(login))
+    // What was made since was not locked before.
+    if (found === 'none') return nothingToDo
+    const isKnown = listArchitecturesOf(platform)?.includes(architecture) === true
+    if (!isKnown) throw new DeviceRefusal('version_unknown')
+    const version = requireOpen(found, login)
+    if (version.integrity !== null) return lookAgain(login)
     return this.#judgeUnregistered(login, version)
   }
 
@@ -85,10 +86,10 @@ export class AppRules {
     const target = { tenantId, appName: app.name, platform, architecture }
     const policy = await this.#policies.policyFor(target)
     if (policy.type === 'quorum') {
-      if (integrity === undefined) return nothingToDo
+      if (integrity === undefined) return lookAgain(login)
       const vote = { tenantId, versionId: version.id, architecture, deviceId, integrity }
       const { votes } = this.#storage.read.appVersions
-      if (await votes.isWaiting(vote, policy.quorum)) return nothingToDo
+      if (await votes.isWaiting(vote, policy.quorum)) return lookAgain(login)
       return register(login, version, { by: 'quorum', quorum: policy.quorum, integrity })
     }
     const name = policy.userId ?? version.registerUserId
@@ -97,8 +98,35 @@ export class AppRules {
     if (isRegistrar && integrity !== undefined) {
       return register(login, version, { by: 'user', name, integrity })
     }
-    if (version.checksIntegrity) throw new DeviceRefusal('app_not_registered')
-    return nothingToDo
+    requireUnchecked(version)
+    return lookAgain(login, requireUnchecked)
+  }
+}
+
+function runningApp({ tenantId, app }: AppLogin): RunningApp {
+  const { name: appName, platform, architecture, versionStr } = app
+  // What has no number is no version of anybody's.
+  return { tenantId, appName, platform, architecture, number: versionKeyOf(versionStr) ?? '' }
+}
+
+/** @throws DeviceRefusal `version_unknown`, `version_locked`; `integrity_mismatch` with the value that is registered. */
+function requireOpen(found: RunningVersion | 'unknown', { app }: AppLogin): RunningVersion {
+  if (found === 'unknown') throw new DeviceRefusal('version_unknown')
+  if (found.isLocked) throw new DeviceRefusal('version_locked')
+  if (found.integrity !== null) requireSame(found, found.integrity, app.integrity)
+  return found
+}
+
+/** While nothing is registered. @throws DeviceRefusal `app_not_registered`. */
+function requireUnchecked({ integrity, checksIntegrity }: RunningVersion): void {
+  if (integrity === null && checksIntegrity) throw new DeviceRefusal('app_not_registered')
+}
+
+/** Holds nothing: a lock that is committed behind this statement is one behind the login. */
+function lookAgain(login: AppLogin, require?: (version: RunningVersion) => void): AppVerdict {
+  return async ({ appVersions }) => {
+    const found = await appVersions.rules.find(runningApp(login))
+    if (found !== 'none') require?.(requireOpen(found, login))
   }
 }
 

@@ -2,7 +2,7 @@ import type { ClientAssertionClaims } from '@countersign/protocol/message/device
 import { readDeviceJws } from '@countersign/protocol/message/device-jws.ts'
 import type { Randomness } from '#custody/randomness.ts'
 import { newTicket, sha256Hex } from '#custody/secrets.ts'
-import type { AppRules, AppVerdict } from '../apps/app-rules.ts'
+import { type AppRules, type AppVerdict, appRefusals } from '../apps/app-rules.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import type { Storage, Stores } from '../storage.ts'
@@ -88,10 +88,14 @@ export class LoginService {
 
     const link = await this.#standingLink(device, request.userId)
     const app = factsOf(claims, device)
-    const settle = await this.#judge({ caller, device, link, app, remember })
+    const running = { caller, device, link, app, remember }
+    const settle = await this.#recordingRefusal(running, () =>
+      this.#rules.judge({ tenantId, deviceId, userId: link?.userId ?? null, app }),
+    )
     const scopes = await this.#scopesOf(caller, tenantId, request)
-    const opening = { caller, device, link, app, settle, scopes, remember, nowMs }
-    if (link === undefined) return this.#open({ ...opening, held: null })
+    const open = (held: HeldFactor | null) =>
+      this.#recordingRefusal(running, () => this.#open({ ...running, settle, scopes, held, nowMs }))
+    if (link === undefined) return open(null)
 
     const holder: FactorHolder = { tenantId, deviceId, userId: link.userId }
     const brought = await this.#bring(request, holder, link, nowMs)
@@ -103,7 +107,7 @@ export class LoginService {
         remember,
       )
     }
-    return this.#open({ ...opening, held: brought ?? null })
+    return open(brought ?? null)
   }
 
   /** Proof, then assertion, then the device that both must be of. */
@@ -173,18 +177,15 @@ export class LoginService {
     return link
   }
 
-  /** A refusal is recorded: the device has proven who it is. */
-  async #judge({
-    caller,
-    device: { tenantId, id: deviceId },
-    link,
-    app,
-    remember,
-  }: Pick<Opening, 'caller' | 'device' | 'link' | 'app' | 'remember'>): Promise<AppVerdict> {
+  /** What the app's rules refuse is recorded: the device has proven who it is. */
+  async #recordingRefusal<T>(
+    { caller, device: { tenantId, id: deviceId }, link, app, remember }: Running,
+    work: () => Promise<T>,
+  ): Promise<T> {
     try {
-      return await this.#rules.judge({ tenantId, deviceId, userId: link?.userId ?? null, app })
+      return await work()
     } catch (error) {
-      if (!(error instanceof DeviceRefusal)) throw error
+      if (!(error instanceof DeviceRefusal) || !appRefusals.has(error.code)) throw error
       await this.#storage.transaction(async (stores) => {
         await remember(stores)
         await stores.journal.append(caller, tenantId, {
@@ -322,14 +323,17 @@ interface BroughtFactor extends HeldFactor {
   readonly holds: boolean
 }
 
-interface Opening {
+interface Running {
   readonly caller: Caller
   readonly device: Device
   readonly link: DeviceLink | undefined
   readonly app: AppFacts
+  readonly remember: (stores: Stores) => Promise<void>
+}
+
+interface Opening extends Running {
   readonly settle: AppVerdict
   readonly scopes: readonly string[]
-  readonly remember: (stores: Stores) => Promise<void>
   /** The one that was brought, and holds. */
   readonly held: HeldFactor | null
   readonly nowMs: number
