@@ -209,7 +209,7 @@ export class DeviceEnrolmentService {
     const { code, keys, caller } = checked
     const { deviceId, request, factor, settle, via } = making
     const { tenantId } = code
-    return movePushToken(this.#storage, async (stores) => {
+    return movePushToken(this.#storage, { caller, tenantId }, async (stores) => {
       const nowMs = this.#clock()
       const userId = await this.#claim(stores, checked, { deviceId, factor, nowMs })
       if (!(await this.#takeKey(stores, checked, deviceId, 'DEVICE', nowMs))) {

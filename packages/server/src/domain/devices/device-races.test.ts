@@ -41,6 +41,12 @@ describe.each(engines)('what is spent once, on %s', (engine) => {
   const many = <T>(make: (index: number) => Promise<T>) =>
     Promise.all(Array.from({ length: tries }, (_, index) => make(index)))
 
+  const holdersOf = async (pushToken: string) => {
+    const reader = testCaller('acme', ['tenant:read'])
+    const { items } = await api.app.core.devices.list(reader, 'acme', { limit: 200 })
+    return items.filter((device) => device.pushToken === pushToken).length
+  }
+
   test('one code by twenty devices: one of them has it, and one user was made', async () => {
     const code = await createCode(api, 'acme', null)
     const before = await api.app.core.devices.list(testCaller('acme', ['tenant:read']), 'acme', {
@@ -63,22 +69,31 @@ describe.each(engines)('what is spent once, on %s', (engine) => {
     expect(count(replies)).toEqual({ ok: 1, device_key_known: tries - 1 })
   }, 60_000)
 
-  test('one push token, brought by three enrolments at once: all are enrolled, one has it', async () => {
-    const codes = await Promise.all(
-      ['pushed-1', 'pushed-2', 'pushed-3'].map(async (userId) => {
-        await addTestUser(api, 'acme', userId)
-        return createCode(api, 'acme', userId)
-      }),
-    )
+  test('one push token, brought by twenty enrolments at once: all are enrolled, one has it', async () => {
+    const codes = await many(async (index) => {
+      const userId = `pushed-${index}`
+      await addTestUser(api, 'acme', userId)
+      return createCode(api, 'acme', userId)
+    })
     const pushToken = 'FCM:the-one-token'
     const replies = await Promise.all(
       codes.map((code) => new TestDevice(api).enrol(code, { body: { pushToken } })),
     )
-    expect(count(replies)).toEqual({ ok: 3 })
-    const { items } = await api.app.core.devices.list(testCaller('acme', ['tenant:read']), 'acme', {
-      limit: 200,
+    expect(count(replies)).toEqual({ ok: tries })
+    expect(await holdersOf(pushToken)).toBe(1)
+  }, 60_000)
+
+  test('one push token, brought by twenty devices at once: each has had it, one has it', async () => {
+    const devices = await many(async () => {
+      const device = await enrolDevice(api)
+      await device.login()
+      return device
     })
-    expect(items.filter((device) => device.pushToken === pushToken)).toHaveLength(1)
+    const pushToken = 'FCM:the-wandering-token'
+    const body = { pushToken }
+    const replies = await Promise.all(devices.map((one) => one.call('PATCH /device', { body })))
+    expect(replies.map(({ status }) => status)).toEqual(devices.map(() => 200))
+    expect(await holdersOf(pushToken)).toBe(1)
   }, 60_000)
 
   test('the longest push token is kept, and a longer one refused, whatever an index can hold', async () => {

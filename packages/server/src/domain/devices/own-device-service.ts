@@ -45,7 +45,8 @@ export class OwnDeviceService {
   /**
    * Only the members given change; a push token that another device of the tenant holds moves here.
    *
-   * @throws DomainError `invalid_request` for a subscription of a browser that cannot be sent to.
+   * @throws DomainError `invalid_request` for a subscription of a browser that cannot be sent to; `unavailable` when too
+   *   many devices come with one push token at once.
    */
   async update(session: DeviceSession, change: DeviceChange): Promise<LinkedDevice> {
     const { tenantId, deviceId, caller } = session
@@ -64,7 +65,7 @@ export class OwnDeviceService {
         detail: { changed: Object.keys(change).sort() },
       })
     }
-    await movePushToken(this.#storage, move)
+    await movePushToken(this.#storage, session, move)
     return this.get(session)
   }
 
