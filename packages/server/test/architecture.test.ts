@@ -6,6 +6,7 @@ import {
   environmentFaults,
   importFaults,
   importsOf,
+  loadedWith,
   type SourceFile,
   shapeFaults,
   sharedWithDevices,
@@ -67,6 +68,15 @@ describe('the tree', () => {
     })
     expect(reached.size).toBeGreaterThan(25)
     expect(builtIn).toEqual([])
+  })
+
+  test('the server starts without what only some requests need, or brings what nobody needs', () => {
+    const loaded = loadedWith('packages/server/src/main.ts', files)
+    expect([...loaded]).toEqual(expect.arrayContaining(['fastify', 'kysely', 'node:sqlite']))
+    const needless = ['pdfkit', 'fontkit', 'bidi-js', 'qrcode', 'node:http']
+    expect(needless.filter((name) => loaded.has(name))).toEqual([])
+    const printing = loadedWith('packages/server/src/printing/pdf-document.ts', files)
+    expect(printing.has('pdfkit')).toBe(true)
   })
 
   test('no cycle of imports crosses a folder', () => {

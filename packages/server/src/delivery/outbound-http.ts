@@ -1,4 +1,4 @@
-import { Agent as HttpAgent, type IncomingMessage } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { Clock } from '#domain/clock.ts'
 import type { OutboundCall } from '#domain/outbox/delivery-kind.ts'
@@ -6,6 +6,7 @@ import type { ExchangeAnswer, HttpExchange } from '#domain/outbox/http-exchange.
 import type { Attempt, AttemptError } from '#domain/outbox/outbox-message.ts'
 import type { OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import type { AddressResolver } from './address-resolver.ts'
+import { HttpAgent } from './node-http.ts'
 import { requestTo, userAgent, watchPhase } from './outbound-request.ts'
 import { findTarget, type OutboundTarget } from './outbound-target.ts'
 

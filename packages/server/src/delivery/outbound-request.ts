@@ -1,8 +1,9 @@
-import { type ClientRequest, type RequestOptions, request as requestHttp } from 'node:http'
+import type { ClientRequest, RequestOptions } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { AttemptError } from '#domain/outbox/outbox-message.ts'
+import { requestHttp } from './node-http.ts'
 import { type OutboundTarget, pinned, tlsOptions } from './outbound-target.ts'
 
 /** Longest header of an answer. */

@@ -11,6 +11,8 @@ export interface Import {
   readonly target: string
   readonly isOurs: boolean
   readonly isTypeOnly: boolean
+  /** By `import()`: loaded when somebody needs it. */
+  readonly isDeferred: boolean
   readonly names: readonly string[]
 }
 
@@ -111,11 +113,12 @@ export function importsOf({ path, text }: SourceFile): readonly Import[] {
     imports.push({
       ...resolve(path, from ?? bare ?? ''),
       isTypeOnly: typeOnly !== undefined,
+      isDeferred: false,
       names: names.map(([, name = '']) => name),
     })
   }
   for (const [, specifier = '(computed)'] of code.matchAll(dynamicImport)) {
-    imports.push({ ...resolve(path, specifier), isTypeOnly: false, names: [] })
+    imports.push({ ...resolve(path, specifier), isTypeOnly: false, isDeferred: true, names: [] })
   }
   return imports
 }
@@ -219,6 +222,25 @@ export function shapeFaults({ path, text }: SourceFile): readonly string[] {
     faults.push(`has ${lineCount} lines; ${linesMax} are the most`)
   }
   return faults.map((fault) => `${path}: ${fault}`)
+}
+
+/** Every module of others that is loaded with a file, before anything is asked of it. */
+export function loadedWith(path: string, files: readonly SourceFile[]): ReadonlySet<string> {
+  const byPath = new Map(files.map((file) => [file.path, file]))
+  const loaded = new Set<string>()
+  const reached = new Set<string>()
+  const visit = (visited: string): void => {
+    const file = byPath.get(visited)
+    if (file === undefined || reached.has(visited)) return
+    reached.add(visited)
+    for (const { target, isOurs, isTypeOnly, isDeferred } of importsOf(file)) {
+      if (isTypeOnly || isDeferred) continue
+      if (isOurs) visit(target)
+      else loaded.add(target)
+    }
+  }
+  visit(path)
+  return loaded
 }
 
 /** Chains of files that import each other and cross a folder; types do not count, they are gone when the code runs. */

@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto'
-import QRCode from 'qrcode'
 import type { Randomness } from '#custody/randomness.ts'
 import { newTicket } from '#custody/secrets.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../paging.ts'
+import { drawQrSvg } from '../qr-code.ts'
 import type { Storage } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
@@ -210,7 +210,7 @@ export class EnrolmentCodeService {
       ([name, value]) => `&${name}=${encodeURIComponent(value)}`,
     )
     const qrPayload = `countersign://enrol?v=1${rest.join('')}`
-    const qrSvg = await QRCode.toString(qrPayload, { type: 'svg', errorCorrectionLevel: 'M' })
+    const qrSvg = await drawQrSvg(qrPayload)
     return { code, qrPayload, qrSvg }
   }
 }

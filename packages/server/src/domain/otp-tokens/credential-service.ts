@@ -4,6 +4,7 @@ import type { Vault } from '#custody/vault.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
+import { drawQrPng } from '../qr-code.ts'
 import type { Storage, Stores } from '../storage.ts'
 import { isOriginAllowed } from '../tenants/outbound-rule.ts'
 import { holdToken } from './assigning.ts'
@@ -14,7 +15,6 @@ import {
   requireRecipient,
 } from './credential-delivery.ts'
 import { type OtpToken, secretPlace, tokenNotFound, tokenTarget } from './otp-token.ts'
-import { drawQrPng } from './provisioning.ts'
 import type { Ticket } from './ticket-store.ts'
 import { requireTokenAdmin } from './token-rights.ts'
 

@@ -1,6 +1,6 @@
 import { encodeBase32 } from '@countersign/protocol/encoding/base32.ts'
 import { formatOtpauth } from '@countersign/protocol/otp/otpauth.ts'
-import QRCode from 'qrcode'
+import { drawQrPng, drawQrSvg } from '../qr-code.ts'
 import type { OtpParameters } from './product.ts'
 
 /** Whom the authenticator app shows the token for. */
@@ -31,10 +31,7 @@ export async function provision(
   label: KeyLabel,
 ): Promise<Provisioning> {
   const otpauthUri = keyUri(parameters, secret, label)
-  const [qrSvg, qrPng] = await Promise.all([
-    QRCode.toString(otpauthUri, { type: 'svg', errorCorrectionLevel: 'M' }),
-    drawQrPng(otpauthUri),
-  ])
+  const [qrSvg, qrPng] = await Promise.all([drawQrSvg(otpauthUri), drawQrPng(otpauthUri)])
   return { secretBase32: encodeBase32(secret), otpauthUri, qrSvg, qrPng }
 }
 
@@ -57,10 +54,6 @@ export function keyUri(
     digits,
     ...(type === 'TOTP' ? { period: periodSeconds ?? undefined } : { counter: counter ?? 0 }),
   })
-}
-
-export function drawQrPng(text: string): Promise<Uint8Array> {
-  return QRCode.toBuffer(text, { type: 'png', errorCorrectionLevel: 'M' })
 }
 
 /** The beginning of a text whose percent-encoded form is not too long; characters stay whole. */

@@ -5,9 +5,6 @@ import type { OtpListWithCodes } from '#domain/otp-lists/otp-list.ts'
 import type { Reply } from '#http/handler.ts'
 import type { KeptOutput } from '#http/one-time-output.ts'
 import { csvOfSheets } from '#printing/csv-document.ts'
-import { htmlHeaders, htmlOfAddresses, htmlOfSheets } from '#printing/html-document.ts'
-import { pdfOfAddresses, pdfOfSheets } from '#printing/pdf-document.ts'
-import { requirePrintable } from '#printing/printable.ts'
 import { type AddressPage, englishLabels, type Sheet, type SheetDesign } from '#printing/sheet.ts'
 import type { Operations, Schemas } from './contract.gen.ts'
 import { toOtpList } from './otp-list-wire.ts'
@@ -24,12 +21,27 @@ interface PrintWish {
   readonly labels?: Schemas['PrintLabels']
 }
 
-/** How pages look; the moment is that of the lists on them. */
-export type PageDesign = Omit<SheetDesign, 'atMs'>
+/** How pages look, but for the moment, which is that of the lists on them, and what makes them. */
+export interface PageDesign {
+  readonly look: Omit<SheetDesign, 'atMs'>
+  readonly printing: Printing
+}
+
+type Printing = Awaited<ReturnType<typeof loadPrinting>>
 
 const listIdsToldMax = 100
 /** Pieces that wait for a slow reader. */
 const piecesWaitingMax = 2
+
+/** PDF and fonts take 20 MiB: they are loaded with the first page that is printed, because most servers print none. */
+async function loadPrinting() {
+  const [html, pdf, { requirePrintable }] = await Promise.all([
+    import('#printing/html-document.ts'),
+    import('#printing/pdf-document.ts'),
+    import('#printing/printable.ts'),
+  ])
+  return { ...html, ...pdf, requirePrintable }
+}
 
 /**
  * Decides how pages look, before there are any lists: codes that cannot be printed would be lost.
@@ -42,9 +54,10 @@ export async function designOf(
   { paper = 'A4', title = '', notice = '', labels }: PrintWish,
   recipients: readonly { readonly lines: readonly string[]; readonly pointer: string }[],
 ): Promise<PageDesign> {
-  const design = { paper, title, notice, labels: { ...englishLabels, ...labels } }
-  await requirePrintable({ form, ...design, recipients })
-  return design
+  const look = { paper, title, notice, labels: { ...englishLabels, ...labels } }
+  const printing = await loadPrinting()
+  await printing.requirePrintable({ form, ...look, recipients })
+  return { look, printing }
 }
 
 /** @throws DomainError `invalid_request` when there is not one recipient for each list, or nothing is printed. */
@@ -77,26 +90,26 @@ export function pagesReply(
   lists: OtpListWithCodes[],
   form: 'PDF' | 'HTML',
   {
-    design,
+    design: { look, printing },
     recipients,
   }: { design: PageDesign; recipients: Schemas['OtpListsCreate']['recipients'] },
 ): CreatedReply {
   const headers = { ...noStore, 'x-list-ids': listIdsOf(lists) }
   const { length: count } = lists
-  const dated = { ...design, atMs: lists[0]?.list.createdAtMs ?? 0 }
+  const dated = { ...look, atMs: lists[0]?.list.createdAtMs ?? 0 }
   const sheets = sheetsOf(lists, recipients)
   return form === 'PDF'
     ? {
         status: 201,
         contentType: 'application/pdf',
         headers: asFile(headers, 'pdf'),
-        body: streamOf(pdfOfSheets(sheets, count, dated)),
+        body: streamOf(printing.pdfOfSheets(sheets, count, dated)),
       }
     : {
         status: 201,
         contentType: 'text/html',
-        headers: { ...asFile(headers, 'html'), ...htmlHeaders(design.paper) },
-        body: streamOf(htmlOfSheets(sheets, dated)),
+        headers: { ...asFile(headers, 'html'), ...printing.htmlHeaders(look.paper) },
+        body: streamOf(printing.htmlOfSheets(sheets, dated)),
       }
 }
 
@@ -104,20 +117,21 @@ export function pagesReply(
 export function addressesReply(
   addresses: readonly AddressPage[],
   form: 'PDF' | 'HTML',
-  design: SheetDesign,
+  { design: { look, printing }, atMs }: { design: PageDesign; atMs: number },
 ): AddressesReply {
+  const dated = { ...look, atMs }
   return form === 'PDF'
     ? {
         status: 200,
         contentType: 'application/pdf',
         headers: asFile(noStore, 'pdf'),
-        body: streamOf(pdfOfAddresses(addresses, addresses.length, design)),
+        body: streamOf(printing.pdfOfAddresses(addresses, addresses.length, dated)),
       }
     : {
         status: 200,
         contentType: 'text/html',
-        headers: { ...asFile(noStore, 'html'), ...htmlHeaders(design.paper) },
-        body: streamOf(htmlOfAddresses(addresses, design)),
+        headers: { ...asFile(noStore, 'html'), ...printing.htmlHeaders(look.paper) },
+        body: streamOf(printing.htmlOfAddresses(addresses, dated)),
       }
 }
 

@@ -108,7 +108,7 @@ export const printOtpListAddresses: Endpoint<'printOtpListAddresses'> = async ({
     })
     atMs = Math.max(atMs, list.createdAtMs)
   }
-  return addressesReply(addresses, output, { ...design, atMs })
+  return addressesReply(addresses, output, { design, atMs })
 }
 
 /** Lists in order of creation, all or those that fit every filter. */
