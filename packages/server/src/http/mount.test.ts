@@ -261,6 +261,20 @@ describe('a request is refused in this order:', () => {
     })
   })
 
+  test('405 on a path that is like no other, also when it is percent-encoded; the router need not know', async () => {
+    for (const url of [
+      '/toys/boxes',
+      '/toys/%62oxes',
+      '/toys/lids/1.yaml',
+      '/toys/lids/%31.yaml',
+    ]) {
+      expect(await call({ method: 'DELETE', url }), url).toMatchObject({ status: 405 })
+    }
+    const server = await start()
+    expect(server.hasRoute({ method: 'DELETE', url: '/toys/boxes' })).toBe(false)
+    expect(server.hasRoute({ method: 'GET', url: '/toys/boxes/_all' })).toBe(true)
+  })
+
   test('405 for methods that the router does not know', async () => {
     const server = await start()
     await server.listen({ port: 0, host: '127.0.0.1' })

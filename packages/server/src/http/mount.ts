@@ -4,7 +4,7 @@ import { corsHook } from './cors.ts'
 import { type Admission, Endpoint } from './endpoint.ts'
 import { sendFailure, toFailure } from './failing.ts'
 import { type HttpFault, RequestRefused } from './failure.ts'
-import { allowedMethods, pathPattern, routePath } from './routes.ts'
+import { allowedMethods, pathPattern, pathsOverlap, routePath } from './routes.ts'
 import { PrunerCompiler } from './serialise.ts'
 import type { SurfaceOptions } from './surface-options.ts'
 import type { Territories } from './territories.ts'
@@ -65,6 +65,7 @@ export function mountContract<Core, Caller>(
     })
     const compiler = new SchemaCompiler(contract.definitions)
     const pruners = new PrunerCompiler(contract.definitions)
+    const places: Place[] = []
     for (const [path, atPath] of groupByPath(built)) {
       for (const operation of atPath) {
         const endpoint = new Endpoint(operation, options, compiler, pruners)
@@ -76,14 +77,15 @@ export function mountContract<Core, Caller>(
         for (const url of urlsOf(other.path, operation, options)) {
           routeOperation(scope, url, endpoint, [other.method])
         }
-        routeOtherMethods(scope, { ...other, operation, allow: [other.method] }, options)
+        places.push({ ...other, operation, allow: [other.method] })
       }
       const [operation] = atPath
       if (operation === undefined) continue
       const others = atPath.flatMap(({ id }) => options.otherMethods?.[id] ?? [])
       const allow = [...allowedMethods(atPath), ...others]
-      routeOtherMethods(scope, { path, operation, allow }, options)
+      places.push({ path, operation, allow })
     }
+    refuseOtherMethods(scope, places, options)
   })
 }
 
@@ -149,15 +151,30 @@ interface Place {
   readonly allow: readonly string[]
 }
 
-/** A known path answers every other method with 405 itself, or the router would try a less exact path. */
+/**
+ * A known path answers every other method with 405. The territories do that for what the router does not find. Where a
+ * less exact path would be found, and where hooks of the scope must run, the router is told: each costs 10 KiB.
+ */
+function refuseOtherMethods<Core, Caller>(
+  scope: FastifyInstance,
+  places: readonly Place[],
+  options: SurfaceOptions<Core, Caller>,
+): void {
+  for (const place of places) {
+    const { path, operation, allow } = place
+    for (const basePath of basePathsOf(operation, options)) {
+      scope.territories.addPath({ pattern: pathPattern(basePath, path), allow })
+    }
+    const isAlone = places.every((other) => other === place || !pathsOverlap(path, other.path))
+    if (!isAlone || options.cors !== undefined) routeOtherMethods(scope, place, options)
+  }
+}
+
 function routeOtherMethods<Core, Caller>(
   scope: FastifyInstance,
   { path, operation, allow }: Place,
   options: SurfaceOptions<Core, Caller>,
 ): void {
-  for (const basePath of basePathsOf(operation, options)) {
-    scope.territories.addPath({ pattern: pathPattern(basePath, path), allow })
-  }
   for (const url of urlsOf(path, operation, options)) {
     scope.route({
       method: routedMethods.filter((method) => !allow.includes(method)),

@@ -32,6 +32,19 @@ export function pathPattern(basePath: string, path: string): RegExp {
   return new RegExp(`^${escaped}/?$`)
 }
 
+/** Whether there are URLs that both paths describe: `/users/me` and `/users/{id}`. */
+export function pathsOverlap(one: string, other: string): boolean {
+  const segments = one.split('/')
+  const others = other.split('/')
+  return (
+    segments.length === others.length &&
+    segments.every((segment, index) => {
+      const opposite = others[index] ?? ''
+      return segment === opposite || segment.includes('{') || opposite.includes('{')
+    })
+  )
+}
+
 /** `GET` also stands for `HEAD`. */
 export function allowedMethods(operations: readonly Operation[]): readonly string[] {
   const methods: string[] = []

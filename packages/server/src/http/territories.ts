@@ -39,6 +39,16 @@ export class Territories {
 
   /** The methods of a path; undefined when no contract has it. */
   methodsOf(path: string): readonly string[] | undefined {
-    return this.#paths.find(({ pattern }) => pattern.test(path))?.allow
+    const decoded = decodedPath(path)
+    return this.#paths.find(({ pattern }) => pattern.test(decoded))?.allow
+  }
+}
+
+/** As the router reads it: `%2F` and other reserved characters stay. */
+function decodedPath(path: string): string {
+  try {
+    return decodeURI(path)
+  } catch {
+    return path
   }
 }
