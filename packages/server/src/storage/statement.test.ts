@@ -28,10 +28,25 @@ describe.each(engines)('a statement for %s', (engine) => {
     expect(put.compiledFor(engine).name).not.toBe(compiled.name)
   })
 
-  test('puts its parameters where the builder used them, as often as it did', () => {
+  test('puts its parameters where the builder used them', () => {
     const { values } = find.compiledFor(engine)
-    expect(values({ limit: 5, id: 'x', tenantId: 'acme' })).toEqual(['acme', 'x', 'x', 5])
-    expect(values({ limit: 6, id: 'y', tenantId: 'acme' })).toEqual(['acme', 'y', 'y', 6])
+    const given = { limit: 5, id: 'x', tenantId: 'acme' }
+    // Marks of PostgreSQL have numbers, so that one value may stand in several places.
+    const sent = engine === 'sqlite' ? ['acme', 'x', 'x', 5] : ['acme', 'x', 5]
+    expect(values(given)).toEqual(sent)
+    expect(values({ ...given, id: 'y' })).toEqual(sent.map((each) => (each === 'x' ? 'y' : each)))
+  })
+
+  test('knows by which of its values executions are apart, and that it uses them', () => {
+    const change = (apartBy: readonly string[]) =>
+      statement(
+        (db, p: { id: string; serial: string }) =>
+          db.updateTable('otp_token').set({ serial: p.serial }).where('id', '=', p.id),
+        { apartBy },
+      )
+    expect(change(['id']).compiledFor(engine).apartBy).toEqual([1])
+    expect(find.compiledFor(engine).apartBy).toBeUndefined()
+    expect(() => change(['unused']).compiledFor(engine)).toThrow('apart')
   })
 
   test("writes the builder's own constants into the text, where planners see them", () => {
@@ -42,7 +57,7 @@ describe.each(engines)('a statement for %s', (engine) => {
 
   test('a limit that is bound is nothing that SQLite plans by', () => {
     const { sql } = find.compiledFor(engine)
-    expect(sql).toMatch(engine === 'sqlite' ? / limit 0 \+ \?$/ : / limit \$4$/)
+    expect(sql).toMatch(engine === 'sqlite' ? / limit 0 \+ \?$/ : / limit \$3$/)
     const ten = dynamicStatement((db) => db.selectFrom('otp_token').select('serial').limit(10))
     expect(ten.compiledFor(engine).sql).toMatch(
       engine === 'sqlite' ? / limit 0 \+ \?$/ : / limit \$1$/,
@@ -78,7 +93,7 @@ describe.each(engines)('a statement for %s', (engine) => {
 
 test('each engine gets its own words for the same thing', () => {
   expect(find.compiledFor('sqlite').sql).toContain('limit 0 + ?')
-  expect(find.compiledFor('postgres').sql).toContain('limit $4')
+  expect(find.compiledFor('postgres').sql).toContain('limit $3')
 })
 
 test('a dynamic statement is built at every run, without a name', () => {

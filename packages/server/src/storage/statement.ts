@@ -37,6 +37,18 @@ export interface Compiled {
   readonly values: (parameters: object) => Value[]
   /** A name under which a server may keep the parsed form; undefined for statements built on the spot. */
   readonly name: string | undefined
+  /** Places of the values of `apartBy`; undefined without. */
+  readonly apartBy: readonly number[] | undefined
+}
+
+/** What an engine cannot see from a statement's text. */
+export interface StatementOptions {
+  /**
+   * Names of parameters. Executions that differ in one of them have nothing to do with each other: neither changes what the
+   * other changes or looks at, as with a conditional update of the one row that they name. They may be run as one
+   * statement; executions that agree in all of them run one after another, in the order in which they came.
+   */
+  readonly apartBy?: readonly string[]
 }
 
 /** A query with named parameters `P` and rows `R`, compiled once for each engine. */
@@ -78,16 +90,16 @@ let statementCount = 0
  */
 export function statement<P extends object, R>(
   build: (db: Builder, parameters: P) => Compilable<R>,
+  { apartBy }: StatementOptions = {},
 ): Statement<P, R> {
   const compiled: Partial<Record<Engine, Compiled>> = {}
   const name = `s${++statementCount}`
   return {
     compiledFor(engine) {
-      compiled[engine] ??= compile(
-        engine,
-        build(builders[engine], placeholders<P>()).compile(),
+      compiled[engine] ??= compile(engine, build(builders[engine], placeholders<P>()).compile(), {
         name,
-      )
+        apartBy,
+      })
       return compiled[engine]
     },
   }
@@ -96,7 +108,7 @@ export function statement<P extends object, R>(
 /** A statement whose shape depends on the request, such as a list with optional filters. Compiled at every run. */
 export function dynamicStatement<R>(build: (db: Builder) => Compilable<R>): Statement<object, R> {
   return {
-    compiledFor: (engine) => compile(engine, build(builders[engine]).compile(), undefined),
+    compiledFor: (engine) => compile(engine, build(builders[engine]).compile(), {}),
   }
 }
 
@@ -127,14 +139,26 @@ function placeholders<P extends object>(): P {
 function compile(
   engine: Engine,
   query: CompiledQuery<unknown>,
-  name: string | undefined,
+  { name, apartBy }: { name?: string; apartBy?: readonly string[] | undefined },
 ): Compiled {
   const reads = query.query.kind === 'SelectQueryNode'
   // What a request brings is never part of a text; what the program itself says is, in statements known at start.
   const { sql, parts } =
     name === undefined ? { sql: query.sql, parts: query.parameters } : writeConstants(engine, query)
   const text = engine === 'sqlite' ? sql.replaceAll(' limit ?', ' limit 0 + ?') : sql
-  return { sql: text, reads, name, values: (parameters) => arrange(parts, parameters) }
+  const places = apartBy?.map((parameter) => placeOf(parts, parameter))
+  if (places?.includes(-1)) throw new Error(`A statement does not use what it is apart by: ${sql}`)
+  return {
+    sql: text,
+    reads,
+    name,
+    values: (parameters) => arrange(parts, parameters),
+    apartBy: places,
+  }
+}
+
+function placeOf(parts: readonly unknown[], parameter: string): number {
+  return parts.findIndex((part) => part instanceof Placeholder && part.name === parameter)
 }
 
 /**
@@ -151,11 +175,18 @@ function writeConstants(
   let text = start
   for (const [index, following] of rest.entries()) {
     const part = parameters[index]
-    const constant = literal(part)
-    if (constant === undefined) parts.push(part)
-    text += (constant ?? (engine === 'sqlite' ? '?' : `$${parts.length}`)) + following
+    text += (literal(part) ?? mark(engine, parts, part)) + following
   }
   return { sql: text, parts }
+}
+
+/** PostgreSQL's marks have numbers: there a parameter is sent once, however often the statement uses it. */
+function mark(engine: Engine, parts: unknown[], part: unknown): string {
+  const known =
+    engine === 'postgres' && part instanceof Placeholder ? placeOf(parts, part.name) : -1
+  if (known >= 0) return `$${known + 1}`
+  parts.push(part)
+  return engine === 'sqlite' ? '?' : `$${parts.length}`
 }
 
 function literal(part: unknown): string | undefined {

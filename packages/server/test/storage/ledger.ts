@@ -3,9 +3,12 @@
  * transaction. Whatever happens, the counter must equal the number of rows.
  */
 import type { Queries } from '#storage/queries.ts'
-import { nothing, statement } from '#storage/statement.ts'
+import { nothing, type StatementOptions, statement } from '#storage/statement.ts'
 
 const tenantId = 'ledger'
+
+/** Counters have nothing to do with each other. */
+const ofOneCounter: StatementOptions = { apartBy: ['name'] }
 
 const insertCounter = statement((db, p: { name: string }) =>
   db
@@ -18,12 +21,14 @@ const insertEntry = statement((db, p: { name: string; value: string }) =>
   db.insertInto('platform_value').values({ tenant_id: tenantId, name: p.name, value: p.value }),
 )
 
-const increment = statement((db, p: { name: string }) =>
-  db
-    .updateTable('lease')
-    .set((eb) => ({ until_ms: eb('until_ms', '+', 1) }))
-    .where('tenant_id', '=', tenantId)
-    .where('name', '=', p.name),
+const increment = statement(
+  (db, p: { name: string }) =>
+    db
+      .updateTable('lease')
+      .set((eb) => ({ until_ms: eb('until_ms', '+', 1) }))
+      .where('tenant_id', '=', tenantId)
+      .where('name', '=', p.name),
+  ofOneCounter,
 )
 
 const selectCounter = statement((db, p: { name: string }) =>
@@ -34,22 +39,26 @@ const selectCounter = statement((db, p: { name: string }) =>
     .where('name', '=', p.name),
 )
 
-const claimBelow = statement((db, p: { name: string; limit: number }) =>
-  db
-    .updateTable('lease')
-    .set((eb) => ({ until_ms: eb('until_ms', '+', 1) }))
-    .where('tenant_id', '=', tenantId)
-    .where('name', '=', p.name)
-    .where('until_ms', '<', p.limit),
+const claimBelow = statement(
+  (db, p: { name: string; limit: number }) =>
+    db
+      .updateTable('lease')
+      .set((eb) => ({ until_ms: eb('until_ms', '+', 1) }))
+      .where('tenant_id', '=', tenantId)
+      .where('name', '=', p.name)
+      .where('until_ms', '<', p.limit),
+  ofOneCounter,
 )
 
-const claimFrom = statement((db, p: { name: string; seen: number }) =>
-  db
-    .updateTable('lease')
-    .set((eb) => ({ until_ms: eb('until_ms', '+', 1) }))
-    .where('tenant_id', '=', tenantId)
-    .where('name', '=', p.name)
-    .where('until_ms', '=', p.seen),
+const claimFrom = statement(
+  (db, p: { name: string; seen: number }) =>
+    db
+      .updateTable('lease')
+      .set((eb) => ({ until_ms: eb('until_ms', '+', 1) }))
+      .where('tenant_id', '=', tenantId)
+      .where('name', '=', p.name)
+      .where('until_ms', '=', p.seen),
+  ofOneCounter,
 )
 
 const selectEntries = statement((db, _p: object) =>

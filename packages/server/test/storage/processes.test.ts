@@ -13,7 +13,8 @@ describe.each(engines)('several processes on %s', (engine) => {
     await using place = await createPlace(engine)
     const database = place.open()
     await database.migrate()
-    for (const name of ['race', 'race-next']) {
+    const crowd = Array.from({ length: 10 }, (_, index) => `race-${index}`)
+    for (const name of ['race', 'race-next', ...crowd]) {
       await database.transaction((queries) => openCounter(queries, name))
     }
     const children = [1, 2].map(() => new Child('claimer', [place.url, 'race', '200', '150']))
@@ -23,7 +24,7 @@ describe.each(engines)('several processes on %s', (engine) => {
       children.map(async (child) => {
         const line = await child.next()
         expect(await child.ended).toMatchObject({ code: 0, errors: '' })
-        return JSON.parse(line ?? '{}') as { won: number; values: number[] }
+        return JSON.parse(line ?? '{}') as { won: number; values: number[]; crowd: number }
       }),
     )
     expect(results.reduce((sum, { won }) => sum + won, 0)).toBe(150)
@@ -31,6 +32,8 @@ describe.each(engines)('several processes on %s', (engine) => {
     const values = results.flatMap((result) => result.values).sort((one, other) => one - other)
     expect(values).toEqual([...values.keys()])
     expect(await readCounter(database.reader, 'race-next')).toBe(values.length)
+    expect(results.reduce((sum, result) => sum + result.crowd, 0)).toBe(1500)
+    for (const name of crowd) expect(await readCounter(database.reader, name)).toBe(150)
   }, 60_000)
 
   test('R10: kill -9 at any instant loses nothing acknowledged and leaves nothing half-done', async () => {

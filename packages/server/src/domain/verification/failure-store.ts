@@ -1,13 +1,19 @@
 import type { Queries } from '#storage/queries.ts'
-import { integerParameter, statement } from '#storage/statement.ts'
+import { integerParameter, type StatementOptions, statement } from '#storage/statement.ts'
 import type { TokenCandidate } from './candidate.ts'
 
-const setLastLogin = statement((db, p: { tenantId: string; userId: string; nowMs: number }) =>
-  db
-    .updateTable('app_user')
-    .set({ last_login_at: p.nowMs })
-    .where('tenant_id', '=', p.tenantId)
-    .where('id', '=', p.userId),
+/** Each changes one row, and looks at no other. */
+const ofOneUser: StatementOptions = { apartBy: ['tenantId', 'userId'] }
+const ofOneAssignment: StatementOptions = { apartBy: ['tenantId', 'tokenId', 'userId'] }
+
+const setLastLogin = statement(
+  (db, p: { tenantId: string; userId: string; nowMs: number }) =>
+    db
+      .updateTable('app_user')
+      .set({ last_login_at: p.nowMs })
+      .where('tenant_id', '=', p.tenantId)
+      .where('id', '=', p.userId),
+  ofOneUser,
 )
 
 const clearAssignment = statement(
@@ -31,6 +37,7 @@ const clearAssignment = statement(
           eb.and([eb('status', '=', 'LOCKED'), eb('locked_until', '<=', p.nowMs)]),
         ]),
       ),
+  ofOneAssignment,
 )
 
 const clearUser = statement((db, p: { tenantId: string; userId: string; nowMs: number }) =>
@@ -86,6 +93,7 @@ const failAssignment = statement(
         ]),
       )
       .returning(['failure_count', 'status', 'locked_until']),
+  ofOneAssignment,
 )
 
 const failUser = statement(

@@ -1,5 +1,5 @@
 import type { Queries } from '#storage/queries.ts'
-import { type Builder, statement } from '#storage/statement.ts'
+import { type Builder, type StatementOptions, statement } from '#storage/statement.ts'
 import type { TokenCandidate } from './candidate.ts'
 import type { TokenToSynchronise } from './candidate-store.ts'
 
@@ -49,21 +49,30 @@ function spendable(db: Builder, p: Spend) {
     )
 }
 
-const spendCounter = statement((db, p: Spend & { nextCounter: number }) =>
-  spendable(db, p)
-    .set({ next_counter: p.nextCounter, last_used_at: p.nowMs, last_used_by: p.userId })
-    .where('next_counter', '<=', p.position),
+/** Each changes one row of `otp_factor`, and looks at rows of other tables. */
+const ofOneToken: StatementOptions = { apartBy: ['tenantId', 'tokenId'] }
+/** Changes one row of `otp_assignment`, and looks at no other. */
+const ofOneAssignment: StatementOptions = { apartBy: ['tenantId', 'tokenId', 'userId'] }
+
+const spendCounter = statement(
+  (db, p: Spend & { nextCounter: number }) =>
+    spendable(db, p)
+      .set({ next_counter: p.nextCounter, last_used_at: p.nowMs, last_used_by: p.userId })
+      .where('next_counter', '<=', p.position),
+  ofOneToken,
 )
 
-const spendStep = statement((db, p: Spend & { driftSteps: number }) =>
-  spendable(db, p)
-    .set({
-      last_step: p.position,
-      drift_steps: p.driftSteps,
-      last_used_at: p.nowMs,
-      last_used_by: p.userId,
-    })
-    .where('last_step', '<', p.position),
+const spendStep = statement(
+  (db, p: Spend & { driftSteps: number }) =>
+    spendable(db, p)
+      .set({
+        last_step: p.position,
+        drift_steps: p.driftSteps,
+        last_used_at: p.nowMs,
+        last_used_by: p.userId,
+      })
+      .where('last_step', '<', p.position),
+  ofOneToken,
 )
 
 const synchroniseCounter = statement(
@@ -104,6 +113,7 @@ const claimUse = statement(
       .where('token_id', '=', p.tokenId)
       .where('user_id', '=', p.userId)
       .whereRef('use_count', '<', 'usage_limit'),
+  ofOneAssignment,
 )
 
 const returnUse = statement((db, p: { tenantId: string; tokenId: string; userId: string }) =>

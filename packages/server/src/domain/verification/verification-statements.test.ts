@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { systemRandomness } from '#custody/randomness.ts'
 import { analyse, explain, StatementWatch } from '#test/storage/query-plans.ts'
 import { createReadyTestCore, engines, platformAdmin, type TestCore } from '#test/support/core.ts'
@@ -153,6 +154,31 @@ describe.each(engines)('the statements of a verification on %s', (engine) => {
     expect(plans.filter(({ faults }) => faults.length > 0)).toEqual([])
     expect(plans.flatMap(({ accesses }) => accesses).length).toBeGreaterThan(0)
   })
+
+  test.runIf(engine === 'postgres')(
+    'codes of one moment, right and wrong: collected, each by index',
+    async () => {
+      const query = vi.spyOn(Client.prototype, 'query')
+      const requests = Array.from({ length: 20 }, (_, n) => ({
+        token: { serial: `T${n + 100}` },
+        code: n % 2 === 0 ? rfcCodes[0] : '000000',
+      }))
+      const outcomes = await Promise.all(
+        requests.map((request) => bench.verification.verify(verifier, 'acme', request)),
+      )
+      const texts = query.mock.calls.map(([sent]) => (sent as unknown as { text?: string }).text)
+      query.mockRestore()
+      expect(outcomes.filter(({ result }) => result === 'ACCEPTED')).toHaveLength(10)
+      const collected = texts.filter((text) => text?.includes('batch_input')) as string[]
+      for (const table of ['otp_token', 'otp_factor', 'otp_assignment']) {
+        const own = new RegExp(`(from|update|insert into) "${table}"`)
+        const those = collected.filter((text) => own.test(text.replace(/exists \(.*/, '')))
+        expect(those, table).toHaveLength(1)
+      }
+      const plans = await Promise.all(collected.map((sql) => explain(core.test.url, sql)))
+      expect(plans.filter(({ faults }) => faults.length > 0)).toEqual([])
+    },
+  )
 
   test('would be found out if they read a whole tenant, a whole table, or sorted', async () => {
     const parameter = engine === 'sqlite' ? '?' : '$1'
