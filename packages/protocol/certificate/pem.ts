@@ -3,12 +3,13 @@ import { decodeBase64, encodeBase64 } from '../encoding/base64.ts'
 /** Labels of RFC 7468. */
 export type PemLabel = 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'X509 CRL' | 'PUBLIC KEY' | 'CMS'
 
-const lineLength = 64
+/** Of 64 characters. */
+const lines = /.{1,64}/g
 
 /** Ends with a line end. */
 export function toPem(label: PemLabel, der: Uint8Array): string {
-  const lines = encodeBase64(der).match(new RegExp(`.{1,${lineLength}}`, 'g')) ?? []
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
+  const body = encodeBase64(der).match(lines) ?? []
+  return `-----BEGIN ${label}-----\n${body.join('\n')}\n-----END ${label}-----\n`
 }
 
 /**

@@ -9,6 +9,8 @@ const pointLength = 1 + 2 * coordinateLength
 const uncompressed = 0x04
 
 const algorithm = sequence(oid(oids.ecPublicKey), oid(oids.p256))
+/** What stands before the point: in DER always the same. */
+const pointHead = writeSpki(new Uint8Array(pointLength)).slice(0, -pointLength)
 
 /**
  * The point of a SubjectPublicKeyInfo: P-256 as a named curve, uncompressed. Whether it lies on the curve is said by
@@ -17,6 +19,18 @@ const algorithm = sequence(oid(oids.ecPublicKey), oid(oids.p256))
  * @throws DerError for every other key.
  */
 export function readPoint(spki: Uint8Array): Uint8Array {
+  const isOurs =
+    spki.length === pointHead.length + pointLength &&
+    pointHead.every((byte, index) => spki[index] === byte)
+  const point = isOurs ? spki.subarray(pointHead.length) : readOtherPoint(spki)
+  if (point.length !== pointLength || point[0] !== uncompressed) {
+    throw new DerError('The key is not an uncompressed point.')
+  }
+  return point
+}
+
+/** Says what is wrong with it. */
+function readOtherPoint(spki: Uint8Array): Uint8Array {
   const outer = new DerReader(spki)
   const info = outer.sequence()
   outer.finish()
@@ -27,9 +41,6 @@ export function readPoint(spki: Uint8Array): Uint8Array {
   type.finish()
   const point = info.bitString()
   info.finish()
-  if (point.length !== pointLength || point[0] !== uncompressed) {
-    throw new DerError('The key is not an uncompressed point.')
-  }
   return point
 }
 

@@ -1,5 +1,7 @@
 import { createPublicKey, hash, type KeyObject, verify } from 'node:crypto'
 import { derFromRaw } from '../certificate/ecdsa-signature.ts'
+import { toPem } from '../certificate/pem.ts'
+import { readPoint, spkiFromJwk } from '../certificate/public-key.ts'
 import { DerReader } from '../der/der-reader.ts'
 import type { EcPublicJwk } from './device-jws.ts'
 
@@ -11,10 +13,23 @@ export function jwkThumbprint({ crv, kty, x, y }: EcPublicJwk): string {
   return hash('sha256', JSON.stringify({ crv, kty, x, y }), 'base64url')
 }
 
-/** @returns undefined for a point that is not on the curve. */
+/** @returns undefined for a point that is not on the curve, and for every other key. */
 export function importEcPublicJwk({ kty, crv, x, y }: EcPublicJwk): KeyObject | undefined {
+  const spki = kty === 'EC' && crv === 'P-256' ? spkiFromJwk({ x, y }) : undefined
+  return spki && importEcPublicKey(spki)
+}
+
+/**
+ * About 25 microseconds.
+ *
+ * @param spki SubjectPublicKeyInfo.
+ * @returns undefined for a point that is not on the curve, and for every other key.
+ */
+export function importEcPublicKey(spki: Uint8Array): KeyObject | undefined {
   try {
-    return createPublicKey({ key: { kty, crv, x, y }, format: 'jwk' })
+    readPoint(spki)
+    // As a text: that an object is no key already, node:crypto finds out by four exceptions, which take twice as long as the rest.
+    return createPublicKey(toPem('PUBLIC KEY', spki))
   } catch {
     return undefined
   }

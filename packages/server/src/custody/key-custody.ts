@@ -8,7 +8,7 @@ import {
 } from 'node:crypto'
 import { promisify } from 'node:util'
 import { derFromRaw } from '@countersign/protocol/certificate/ecdsa-signature.ts'
-import { jwkFromSpki } from '@countersign/protocol/certificate/public-key.ts'
+import { importEcPublicKey } from '@countersign/protocol/message/es256.ts'
 import { calculateJwkThumbprint, exportJWK } from 'jose'
 import { RecentKeys } from './recent-keys.ts'
 import type { NewSigningKey, StoredSigningKey } from './signer.ts'
@@ -162,13 +162,6 @@ export class EcdsaVerifier {
   }
 
   #import(spki: Uint8Array): KeyObject | undefined {
-    return this.#kept.get(Buffer.from(spki).toString('latin1'), () => {
-      try {
-        // The reader knows the one form there is; and importing a JWK takes half the time.
-        return createPublicKey({ key: { ...jwkFromSpki(spki) }, format: 'jwk' })
-      } catch {
-        return undefined
-      }
-    })
+    return this.#kept.get(Buffer.from(spki).toString('latin1'), () => importEcPublicKey(spki))
   }
 }

@@ -77,22 +77,26 @@ export class CertificateService {
     const { tenantId, deviceId, userId } = owner
     const nowMs = this.#clock()
     const id = this.#nextId()
-    const requested = await this.#storage.transaction(async (stores) => {
-      const issuer = await this.#claim(stores, owner, key.thumbprint)
-      await this.#requireRoom(stores, owner)
-      await stores.pki.certificates.insert({
-        tenantId,
-        id,
-        profile,
-        issuerId: issuer.id,
-        userId,
-        deviceId,
-        publicKey: key.publicKey,
-        nowMs,
-      })
-      await this.#reportRequest(stores, caller, owner, { id, profile, issuerId: issuer.id })
-      return newRequest(owner, { id, profile, issuerId: issuer.id, nowMs })
-    })
+    const requested = await this.#storage.transaction(
+      async (stores) => {
+        const signer = await findSigner(stores, tenantId)
+        const issuerId = signer.id
+        const { publicKey } = key
+        const request = { tenantId, id, profile, issuerId, userId, deviceId, publicKey, nowMs }
+        const hasRoom = await stores.pki.certificates.insertWithin(
+          certificatesPerDeviceMax,
+          request,
+        )
+        if (!hasRoom) return undefined
+        await claimKey(stores, owner, key.thumbprint)
+        await holdSigner(stores, signer)
+        await this.#reportRequest(stores, caller, owner, { id, profile, issuerId })
+        return newRequest(owner, { id, profile, issuerId, nowMs })
+      },
+      // A key of their own is claimed and looked for elsewhere, which is more than one condition.
+      { grouped: key.thumbprint === owner.deviceKey },
+    )
+    if (requested === undefined) throw new DeviceRefusal('limit_reached')
     this.#issuance.wake()
     return requested
   }
@@ -116,12 +120,14 @@ export class CertificateService {
     const { tenantId } = owner
     const nowMs = this.#clock()
     const renewed = await this.#storage.transaction(async (stores) => {
-      const issuer = await this.#claim(stores, owner, key.thumbprint)
-      const again = { tenantId, id, issuerId: issuer.id, publicKey: key.publicKey, nowMs }
+      const signer = await findSigner(stores, tenantId)
+      await claimKey(stores, owner, key.thumbprint)
+      await holdSigner(stores, signer)
+      const again = { tenantId, id, issuerId: signer.id, publicKey: key.publicKey, nowMs }
       if (!(await stores.pki.certificates.requestAgain(again))) {
         throw new DeviceRefusal('certificate_pending')
       }
-      await this.#reportRequest(stores, caller, owner, { id, profile, issuerId: issuer.id })
+      await this.#reportRequest(stores, caller, owner, { id, profile, issuerId: signer.id })
       return stores.pki.certificates.find(tenantId, id)
     })
     this.#issuance.wake()
@@ -233,42 +239,6 @@ export class CertificateService {
     return { publicKey: Uint8Array.from(request.publicKey), thumbprint }
   }
 
-  /** The signer that will issue, and the key made theirs. */
-  async #claim(
-    stores: Stores,
-    { tenantId, deviceId, userId, deviceKey, bioKey }: DeviceOwner,
-    thumbprint: string,
-  ): Promise<Issuer> {
-    const active = await stores.pki.issuers.findActive(tenantId)
-    if (active === undefined) throw new DeviceRefusal('signer_unavailable')
-    // A device has one key for all its users; a key of its own belongs to one of them.
-    if (thumbprint !== deviceKey) {
-      const isTheirs = await stores.pki.certificates.claimKey({
-        tenantId,
-        thumbprint,
-        deviceId,
-        userId,
-      })
-      const isEnrolled =
-        thumbprint !== bioKey && (await stores.pki.certificates.isEnrolled(thumbprint))
-      if (!isTheirs || isEnrolled) throw new DeviceRefusal('key_not_allowed')
-    }
-    if (active.isUsed) return active
-    await stores.pki.issuers.markUsed(tenantId, active.id)
-    // It may have been deleted while it was unused.
-    const issuer = await stores.pki.issuers.find(tenantId, active.id)
-    if (issuer === undefined || !issuer.isUsed || issuer.state === 'REVOKED') {
-      throw new DeviceRefusal('signer_unavailable')
-    }
-    return issuer
-  }
-
-  async #requireRoom(stores: Stores, { tenantId, deviceId, userId }: DeviceOwner): Promise<void> {
-    const limit = certificatesPerDeviceMax
-    const count = await stores.pki.certificates.countLive(tenantId, deviceId, userId, limit)
-    if (count >= limit) throw new DeviceRefusal('limit_reached')
-  }
-
   async #reportRequest(
     { journal }: Stores,
     caller: Caller,
@@ -295,6 +265,38 @@ function parse(csr: Uint8Array) {
   } catch (error) {
     if (!(error instanceof DerError)) throw error
     throw new DeviceRefusal('csr_invalid', { detail: error.message })
+  }
+}
+
+/** @throws DeviceRefusal `signer_unavailable`. */
+async function findSigner({ pki: { issuers } }: Stores, tenantId: string): Promise<Issuer> {
+  const active = await issuers.findActive(tenantId)
+  if (active === undefined) throw new DeviceRefusal('signer_unavailable')
+  return active
+}
+
+/** A device has one key for all its users; a key of its own is made theirs. @throws DeviceRefusal `key_not_allowed`. */
+async function claimKey(
+  { pki: { certificates } }: Stores,
+  { tenantId, deviceId, userId, deviceKey, bioKey }: DeviceOwner,
+  thumbprint: string,
+): Promise<void> {
+  if (thumbprint === deviceKey) return
+  const isTheirs = await certificates.claimKey({ tenantId, thumbprint, deviceId, userId })
+  const isEnrolled = thumbprint !== bioKey && (await certificates.isEnrolled(thumbprint))
+  if (!isTheirs || isEnrolled) throw new DeviceRefusal('key_not_allowed')
+}
+
+/** From the first request on a signer cannot be deleted. @throws DeviceRefusal `signer_unavailable` when it was. */
+async function holdSigner(
+  { pki: { issuers } }: Stores,
+  { tenantId, id, isUsed }: Issuer,
+): Promise<void> {
+  if (isUsed) return
+  await issuers.markUsed(tenantId, id)
+  const present = await issuers.find(tenantId, id)
+  if (present === undefined || !present.isUsed || present.state === 'REVOKED') {
+    throw new DeviceRefusal('signer_unavailable')
   }
 }
 

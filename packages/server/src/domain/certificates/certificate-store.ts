@@ -47,6 +47,69 @@ const insert = statement((db, p: NewRequest) =>
   }),
 )
 
+/** A request of a user on a device, if it is one of `countMax` at most. */
+const insertWithin = statement(
+  (
+    db,
+    p: NewRequest & {
+      userId: string
+      deviceId: string
+      publicKey: Uint8Array
+      passedOver: number
+    },
+  ) =>
+    db
+      .insertInto('certificate')
+      .columns([
+        'tenant_id',
+        'id',
+        'profile',
+        'status',
+        'issuer_id',
+        'user_id',
+        'device_id',
+        'public_key',
+        'requested_at',
+        'due_at',
+        'updated_at',
+      ])
+      .expression(
+        db
+          .selectNoFrom((eb) => [
+            eb.val(p.tenantId).as('tenant_id'),
+            eb.val(p.id).as('id'),
+            eb.val(p.profile).as('profile'),
+            eb.val('REQUESTED').as('status'),
+            eb.val(p.issuerId).as('issuer_id'),
+            eb.val(p.userId).as('user_id'),
+            eb.val(p.deviceId).as('device_id'),
+            eb.val(p.publicKey).as('public_key'),
+            eb.val(p.nowMs).as('requested_at'),
+            eb.val(p.nowMs).as('due_at'),
+            eb.val(p.nowMs).as('updated_at'),
+          ])
+          // There is no countMax-th one.
+          .where(({ not, exists }) =>
+            not(
+              exists(
+                db
+                  .selectFrom('certificate')
+                  .select('id')
+                  .where('tenant_id', '=', p.tenantId)
+                  .where('device_id', '=', p.deviceId)
+                  .where('status', '<>', 'REVOKED')
+                  .where(({ or, eb }) =>
+                    or([eb('status', '<>', 'FAILED'), eb('serial', 'is not', null)]),
+                  )
+                  .where('user_id', '=', p.userId)
+                  .limit(1)
+                  .offset(p.passedOver),
+              ),
+            ),
+          ),
+      ),
+)
+
 /** With the present certificate, where there is one. */
 export function certificatesWithDer(db: Builder) {
   return db
@@ -102,19 +165,6 @@ const listLiveOfDevice = statement(
       .where((eb) => eb.or([eb('c.status', '<>', 'FAILED'), eb('c.serial', 'is not', null)]))
       .where((eb) => eb.or([eb('c.user_id', '=', p.userId), eb(eb.val(p.anyUser), '=', 1)]))
       .orderBy('c.id')
-      .limit(p.limit),
-)
-
-const listLiveIds = statement(
-  (db, p: { tenantId: string; deviceId: string; userId: string; limit: number }) =>
-    db
-      .selectFrom('certificate')
-      .select('id')
-      .where('tenant_id', '=', p.tenantId)
-      .where('device_id', '=', p.deviceId)
-      .where('status', '<>', 'REVOKED')
-      .where((eb) => eb.or([eb('status', '<>', 'FAILED'), eb('serial', 'is not', null)]))
-      .where('user_id', '=', p.userId)
       .limit(p.limit),
 )
 
@@ -207,6 +257,15 @@ export class CertificateStore {
     await this.#queries.run(insert, certificate)
   }
 
+  /** False when this user has `countMax` on this device that are usable or may come to be. */
+  async insertWithin(
+    countMax: number,
+    certificate: NewRequest & { userId: string; deviceId: string; publicKey: Uint8Array },
+  ): Promise<boolean> {
+    const parameters = { ...certificate, passedOver: countMax - 1 }
+    return (await this.#queries.run(insertWithin, parameters)) === 1
+  }
+
   async find(tenantId: string, id: string): Promise<Certificate | undefined> {
     const row = await this.#queries.first(find, { tenantId, id })
     return row && asCertificate(row)
@@ -228,16 +287,6 @@ export class CertificateStore {
     const anyUser = userId === undefined ? 1 : 0
     const parameters = { tenantId, deviceId, userId: userId ?? '', anyUser, limit }
     return (await this.#queries.all(listLiveOfDevice, parameters)).map(asCertificate)
-  }
-
-  /** How many of them a user has on a device, counted up to `limit`. */
-  async countLive(
-    tenantId: string,
-    deviceId: string,
-    userId: string,
-    limit: number,
-  ): Promise<number> {
-    return (await this.#queries.all(listLiveIds, { tenantId, deviceId, userId, limit })).length
   }
 
   /** Whether the key was ever enrolled as a device or biometric key, in whatever tenant. */
