@@ -62,7 +62,8 @@ describe.each(engines)('issuance on %s', (engine) => {
     const records = (await waitingRecords(bench.core, tenantId)).slice(before)
     const of = (action: string) =>
       records.filter((record) => record.action === action).map(({ target }) => target?.id)
-    expect(of('certificate.issued').toSorted()).toEqual(asked.map(({ id }) => id).toSorted())
+    expect(of('certificate.issued')).toHaveLength(count)
+    expect(new Set(of('certificate.issued'))).toEqual(new Set(asked.map(({ id }) => id)))
     expect(of('certificate.requested')).toHaveLength(count)
     const signer = await bench.core.pki.signers.get(bench.admin, tenantId, 'current')
     expect(signer.issuedCount).toBeGreaterThanOrEqual(count)
