@@ -277,6 +277,19 @@ describe('the connection', () => {
     quiet.close()
   })
 
+  test('that is asked whether it still stands costs its message no more than the time given', async () => {
+    const quiet = new Http2Connections(ways.providers.guard, { quietMs: 0 })
+    const target = { origin: server.origin, credentials: 'x' }
+    const call = { path: '/3/device/ab', headers: {}, body: Buffer.from('{}') }
+    expect((await quiet.post(target, call, inTime())).statusCode).toBe(200)
+    const ending = new AbortController()
+    server.received[0]?.session.once('ping', () => ending.abort())
+    server.answerWith(() => {})
+    expect(await quiet.post(target, call, ending.signal)).toMatchObject({ error: 'TIMEOUT' })
+    expect(server.received).toHaveLength(1)
+    quiet.close()
+  })
+
   test('that always breaks is given up after two tries', async () => {
     server.answerWith((call) => call.session.destroy())
     expect(await send()).toMatchObject({

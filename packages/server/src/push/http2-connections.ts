@@ -70,9 +70,9 @@ export class Http2Connections {
       if (this.#isClosed || signal.aborted) break
       const session = await Promise.race([this.#session(target), timeOver(signal)])
       if (typeof session === 'string') return failed(session)
-      const answer = (await this.#liveness.isAlive(session))
-        ? await exchange(session, call, signal)
-        : 'lost'
+      const isAlive = await Promise.race([this.#liveness.isAlive(session), timeOver(signal)])
+      if (typeof isAlive === 'string') return failed(isAlive)
+      const answer = isAlive ? await exchange(session, call, signal) : 'lost'
       if (answer === 'lost' || answer.error === 'TIMEOUT') this.#leave(target, session)
       else this.#liveness.note(session)
       if (answer !== 'lost') return answer
