@@ -1,6 +1,7 @@
 import { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import type { DeviceWakeups } from '../devices/device-wakeups.ts'
+import { workInSteps } from '../stepwise-work.ts'
 import type { Storage, Stores } from '../storage.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
 import type { IdSource } from '../ulid.ts'
@@ -13,8 +14,6 @@ import { nativeFactor } from './approval-view.ts'
 const dayMs = 24 * 3_600_000
 const dueAtOnce = 100
 const erasedAtOnce = 200
-/** How long one call works before it leaves the rest to the next one. */
-const workMsMax = 5_000
 
 /** Deadlines pass by themselves. */
 const systemCaller = Caller.system()
@@ -119,24 +118,22 @@ export class ApprovalEnding {
 
   /** Ends what is open past its deadline. To be called by one timer of the installation. */
   async expireDue(): Promise<void> {
-    const endsAt = performance.now() + workMsMax
-    while (performance.now() < endsAt) {
+    await workInSteps(async () => {
       const due = await this.#storage.read.approvals.listDue(this.#clock(), dueAtOnce)
       for (const approval of due) await this.#expire(approval)
-      if (due.length < dueAtOnce) return
-    }
+      return due.length === dueAtOnce
+    })
   }
 
   /** Removes approvals, deliveries and evidence whose retention time is over. To be called by one timer. */
   async eraseDue(): Promise<void> {
-    const endsAt = performance.now() + workMsMax
-    while (performance.now() < endsAt) {
+    await workInSteps(async () => {
       const over = await this.#storage.read.approvals.listErasable(this.#clock(), erasedAtOnce)
       await this.#storage.transaction(async ({ approvals }) => {
         for (const { tenantId, id } of over) await approvals.erase(tenantId, id)
       })
-      if (over.length < erasedAtOnce) return
-    }
+      return over.length === erasedAtOnce
+    })
   }
 
   /** For how long an approval is kept after its end. */

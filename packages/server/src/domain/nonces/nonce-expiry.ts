@@ -1,9 +1,8 @@
 import type { Clock } from '../clock.ts'
+import { workInSteps } from '../stepwise-work.ts'
 import type { Storage, Stores } from '../storage.ts'
 
 const rowsPerStep = 1_000
-/** How long one call works before it leaves the rest to the next one. */
-const workMsMax = 5_000
 /** So long a nonce is remembered, for records of whoever comes too late. */
 const keptMs = 600_000
 
@@ -25,9 +24,6 @@ export class NonceExpiry {
   }
 
   async #repeat(step: (stores: Stores) => Promise<number>): Promise<void> {
-    const endsAt = performance.now() + workMsMax
-    while (performance.now() < endsAt) {
-      if ((await this.#storage.transaction(step)) === 0) return
-    }
+    await workInSteps(async () => (await this.#storage.transaction(step)) > 0)
   }
 }

@@ -1,12 +1,11 @@
 import { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
+import { workInSteps } from '../stepwise-work.ts'
 import type { Storage } from '../storage.ts'
 import { recordRemoved } from './associating.ts'
 import { reportIfRenewalDue } from './list-events.ts'
 
 const batchLists = 100
-/** How long one call works before it leaves the rest to the next one. */
-const workMsMax = 5_000
 
 /** Takes away the rows of lists whose time is over. Nobody waits for it: an expired list is unknown from its instant. */
 export class OtpListExpiry {
@@ -20,11 +19,10 @@ export class OtpListExpiry {
 
   /** To be called by one timer of the installation. */
   async removeExpired(): Promise<void> {
-    const endsAt = performance.now() + workMsMax
-    while (performance.now() < endsAt) {
+    await workInSteps(async () => {
       const nowMs = this.#clock()
       const expired = await this.#storage.read.otpLists.listExpired(nowMs, batchLists)
-      if (expired.length === 0) return
+      if (expired.length === 0) return false
       await this.#storage.transaction(async (stores) => {
         for (const { tenantId, id } of expired) {
           const list = await stores.otpLists.removeExpired(tenantId, id, nowMs)
@@ -34,6 +32,7 @@ export class OtpListExpiry {
           await reportIfRenewalDue(stores, tenantId, list, nowMs)
         }
       })
-    }
+      return true
+    })
   }
 }

@@ -14,7 +14,7 @@ import { type Comparison, compareField, compileCondition } from '../conditions/c
 import { DomainError } from '../errors.ts'
 import type { PropertyOwner, StoredProperty } from './property.ts'
 import { type NameRange, namesOf } from './property-names.ts'
-import { asProperty } from './property-store.ts'
+import { asProperty, visibilitiesFor } from './property-store.ts'
 import { type OrderedType, orderedTypes, orderKey } from './property-value.ts'
 import { SearchPace } from './search-pace.ts'
 
@@ -44,6 +44,8 @@ const textCharactersMax = 256
 /** For a filter that was made to take long; others end long before. */
 const searchMsMax = 10_000
 
+const portalVisibilities = visibilitiesFor('EXTERNAL')
+
 const id = column('p', 'id')
 const name = column('p', 'name')
 const type = column('p', 'type')
@@ -69,7 +71,7 @@ export class PropertySearchStore {
     { condition, offset, limit }: PropertySearch,
   ): Promise<FoundProperties> {
     const fits = [
-      fragment`${column('p', 'visibility')} in (0, 4, 5, 6, 7)`,
+      fragment`${column('p', 'visibility')} in (${joined(portalVisibilities)})`,
       ...(condition === undefined ? [] : [compileCondition(condition, fields)]),
     ]
     const pace = new SearchPace(firstWindow[effortOf(condition)])

@@ -22,6 +22,16 @@ interface OwnerKey {
   readonly deviceId: string
 }
 
+const viewers = ['CLIENT', 'INTERNAL', 'EXTERNAL'] as const satisfies readonly PropertyViewer[]
+
+/** What the column has where a viewer may see a property: named there, or nobody is. */
+export function visibilitiesFor(viewer: PropertyViewer): number[] {
+  const bit = viewerBits([viewer])
+  return Array.from({ length: 2 ** viewers.length }, (_, bits) => bits).filter(
+    (bits) => bits === 0 || (bits & bit) !== 0,
+  )
+}
+
 const insert = statement((db, row: PropertyTable) =>
   db.insertInto('property').values({
     tenant_id: row.tenant_id,
@@ -74,10 +84,9 @@ const findByName = statement((db, p: OwnerKey & { name: string }) =>
   ofOwner(db, p).where('name', '=', p.name),
 )
 
-/** What devices may see: the first of the three is among the viewers. */
 const listForDevice = statement((db, p: OwnerKey & { afterName: string; limit: number }) =>
   ofOwner(db, p)
-    .where('visibility', 'in', [0, 1, 3, 5, 7])
+    .where('visibility', 'in', visibilitiesFor('CLIENT'))
     .where('name', '>', p.afterName)
     .orderBy('name')
     .limit(p.limit),
@@ -189,8 +198,6 @@ function ofOwner(db: Builder, p: OwnerKey) {
 function keyOf({ tenantId, userId, deviceId }: PropertyOwner): OwnerKey {
   return { tenantId, userId, deviceId: deviceId ?? '' }
 }
-
-const viewers: readonly PropertyViewer[] = ['CLIENT', 'INTERNAL', 'EXTERNAL']
 
 /** Viewers as the column has them. */
 export function viewerBits(visibility: readonly PropertyViewer[]): number {

@@ -1,11 +1,10 @@
 import { platformTenantId } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
+import { workInSteps } from '../stepwise-work.ts'
 import type { Storage, Stores } from '../storage.ts'
 
 const markPrefix = 'tenant-purge:'
 const batchRowsMax = 500
-/** How long one call works before it leaves the rest to the next one. */
-const workMsMax = 5_000
 const tenantsPerRunMax = 20
 /** Longer than any transaction may run: what one wrote beside the deletion is found by then. */
 const finalLookMs = 60_000
@@ -31,15 +30,13 @@ export class TenantPurge {
   }
 
   /** Removes what there is to remove of one tenant, for a few seconds at most. True when nothing is left. */
-  async continueOne(tenantId: string): Promise<boolean> {
-    const endsAt = performance.now() + workMsMax
-    while (performance.now() < endsAt) {
+  continueOne(tenantId: string): Promise<boolean> {
+    return workInSteps(async () => {
       const removed = await this.#storage.transaction(({ tenantPurge }) =>
         tenantPurge.removeSome(tenantId, batchRowsMax),
       )
-      if (removed < batchRowsMax) return true
-    }
-    return false
+      return removed >= batchRowsMax
+    })
   }
 
   /** Goes on with every deletion that is not finished. To be called every few seconds by one timer of the process. */

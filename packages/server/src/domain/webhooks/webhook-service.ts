@@ -5,6 +5,7 @@ import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../paging.ts'
+import { workInSteps } from '../stepwise-work.ts'
 import type { Storage, Stores } from '../storage.ts'
 import type { OutboundRule } from '../tenants/outbound-rule.ts'
 import type { SettingsService } from '../tenants/settings-service.ts'
@@ -23,7 +24,6 @@ import {
 
 const secretBytes = 32
 const rotationsMax = 5
-const removalMsMax = 5_000
 
 export interface NewWebhookEndpoint {
   readonly url: string
@@ -198,13 +198,12 @@ export class WebhookService {
       await stores.webhookEndpoints.remove(endpoint)
       await report(stores, caller, 'webhook-endpoint.deleted', endpoint)
     })
-    const endsAt = performance.now() + removalMsMax
-    while (performance.now() < endsAt) {
+    await workInSteps(async () => {
       const removed = await this.#storage.transaction(({ outbox }) =>
         outbox.removeOfTarget(tenantId, id),
       )
-      if (removed === 0) return
-    }
+      return removed > 0
+    })
   }
 
   /**
