@@ -9,13 +9,11 @@
 import { generateKeyPairSync, sign, verify } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createApp } from '../packages/server/src/app.ts'
-import { readConfig } from '../packages/server/src/config.ts'
-import { MasterKey } from '../packages/server/src/custody/master-key.ts'
 import { SignatureJudge } from '../packages/server/src/domain/approvals/signature-judge.ts'
 import { Caller } from '../packages/server/src/domain/callers/caller.ts'
 import { Phone } from '../packages/server/test/support/phone.ts'
 import { TemporaryFolder } from './support/databases.ts'
+import { openServer } from './support/in-process.ts'
 import { calibrationRange, type Figure, print, readOptions } from './support/report.ts'
 import { interleave, median } from './support/rounds.ts'
 
@@ -26,19 +24,7 @@ const options = readOptions({ rounds: 5, seconds: 2, phones: 32 })
 const { rounds: roundCount = 5, seconds = 2, phones: phoneCount = 32 } = options.numbers
 
 using folder = new TemporaryFolder()
-const { config, secrets } = readConfig(
-  {
-    COUNTERSIGN_DATABASE_URL: folder.sqliteUrl('bench.db'),
-    COUNTERSIGN_PORT: '0',
-    COUNTERSIGN_ADMIN_TOKEN: 'the-administrator-of-a-benchmark',
-  },
-  () => '',
-)
-const app = await createApp({ config, secrets, masterKey: new MasterKey(Buffer.alloc(32, 7)) })
-await app.prepare()
-await app.listen()
-// The server's own timers keep no process alive.
-const alive = setInterval(() => {}, 1_000)
+const { app, close } = await openServer(folder.sqliteUrl('bench.db'))
 const { core } = app
 const { storage } = app.composed
 await core.tenants.create(Caller.system(), { id: tenantId, name: 'Acme' })
@@ -249,5 +235,4 @@ const figures: Figure[] = [
   },
 ]
 print(figures, options)
-await app.close()
-clearInterval(alive)
+await close()

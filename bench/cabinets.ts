@@ -5,15 +5,11 @@
  *     node bench/cabinets.ts [--json] [--rounds 3] [--seconds 2] [--cabinets 10000]
  */
 import { lockListDigest, userListDigest } from '../packages/protocol/cabinet/access-list.ts'
-import { composeCore } from '../packages/server/src/compose-core.ts'
-import { MasterKey } from '../packages/server/src/custody/master-key.ts'
-import { systemRandomness } from '../packages/server/src/custody/randomness.ts'
 import { defaultCabinetConfig } from '../packages/server/src/domain/cabinets/cabinet.ts'
 import { Caller } from '../packages/server/src/domain/callers/caller.ts'
-import { openDatabase } from '../packages/server/src/storage/database.ts'
 import { TemporaryFolder } from './support/databases.ts'
 import { GetGenerator, type GetResult } from './support/get-job.ts'
-import { masterKeyText, tenantId } from './support/installation.ts'
+import { tenantId, withCore } from './support/installation.ts'
 import { calibrationRange, type Figure, note, print, readOptions } from './support/report.ts'
 import { interleave, median } from './support/rounds.ts'
 import { Server } from './support/server.ts'
@@ -31,25 +27,7 @@ const serials = Array.from({ length: cabinetCount }, (_, number) => serialOf(num
 
 /** A tenant with cabinets that carry nothing, and an account that reads and writes lists. */
 async function makeCabinets(databaseUrl: string): Promise<string> {
-  const database = openDatabase(databaseUrl)
-  try {
-    await database.migrate()
-    const { core, platform } = composeCore({
-      database,
-      masterKey: new MasterKey(Buffer.from(masterKeyText, 'base64')),
-      clock: Date.now,
-      randomness: systemRandomness,
-      publicUrl: () => 'http://127.0.0.1',
-      outboundAllow: { hosts: [], ranges: [] },
-      authFailuresPerMinute: 0,
-      adminToken: undefined,
-      observer: {
-        countVerification: () => {},
-        backgroundFailed: (_work, error) => {
-          throw error
-        },
-      },
-    })
+  return withCore(databaseUrl, async ({ core, platform }) => {
     await platform.ensurePlatform()
     await core.tenants.create(Caller.system(), { id: tenantId, name: 'Benchmark' })
     const { secret } = await core.serviceAccounts.create(Caller.system(), {
@@ -76,9 +54,7 @@ async function makeCabinets(databaseUrl: string): Promise<string> {
       )
     }
     return secret
-  } finally {
-    await database.close()
-  }
+  })
 }
 
 interface Sample extends GetResult {

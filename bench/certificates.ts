@@ -5,13 +5,11 @@
  *     node bench/certificates.ts [--json] [--rounds 5] [--seconds 2] [--devices 32]
  */
 import { createHash, generateKeyPairSync, sign } from 'node:crypto'
-import { createApp } from '../packages/server/src/app.ts'
-import { readConfig } from '../packages/server/src/config.ts'
-import { MasterKey } from '../packages/server/src/custody/master-key.ts'
 import { Caller } from '../packages/server/src/domain/callers/caller.ts'
 import { shardSize } from '../packages/server/src/domain/certificates/certificate.ts'
 import { createTestKey, csrOf } from '../packages/server/test/support/device-keys.ts'
 import { TemporaryFolder } from './support/databases.ts'
+import { openServer } from './support/in-process.ts'
 import { calibrationRange, type Figure, note, print, readOptions } from './support/report.ts'
 import { interleave, median } from './support/rounds.ts'
 
@@ -21,19 +19,7 @@ const options = readOptions({ rounds: 5, seconds: 2, devices: 32 })
 const { rounds: roundCount = 5, seconds = 2, devices: deviceCount = 32 } = options.numbers
 
 using folder = new TemporaryFolder()
-const { config, secrets } = readConfig(
-  {
-    COUNTERSIGN_DATABASE_URL: folder.sqliteUrl('bench.db'),
-    COUNTERSIGN_PORT: '0',
-    COUNTERSIGN_ADMIN_TOKEN: 'the-administrator-of-a-benchmark',
-  },
-  () => '',
-)
-const app = await createApp({ config, secrets, masterKey: new MasterKey(Buffer.alloc(32, 7)) })
-await app.prepare()
-await app.listen()
-// The server's own timers keep no process alive.
-const alive = setInterval(() => {}, 1_000)
+const { app, close } = await openServer(folder.sqliteUrl('bench.db'))
 const { pki, tenants } = app.core
 const system = Caller.system()
 await tenants.create(system, { id: tenantId, name: 'Acme' })
@@ -163,5 +149,4 @@ const figures: Figure[] = [
   },
 ]
 print(figures, options)
-await app.close()
-clearInterval(alive)
+await close()

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { hotp } from '@countersign/protocol/otp/hotp.ts'
 import { MasterKey } from '#custody/master-key.ts'
-import { systemRandomness } from '#custody/randomness.ts'
 import { Caller } from '#domain/callers/caller.ts'
 import type { Scope } from '#domain/callers/scopes.ts'
 import { openDatabase } from '#storage/database.ts'
-import { type ComposedCore, composeCore } from '../../src/compose-core.ts'
+import type { ComposedCore } from '../../src/compose-core.ts'
+import { composeTestCore } from '../support/composed.ts'
 import type { TestEngine } from '../support/core.ts'
 import type { TestDatabase } from '../support/postgres.ts'
 import { ServerProcess, startServer } from '../support/server-process.ts'
@@ -195,21 +195,7 @@ async function addTokens(
 export async function openCore(databaseUrl: string): Promise<ComposedCore & AsyncDisposable> {
   const database = openDatabase(databaseUrl)
   await database.migrate()
-  const composed = composeCore({
-    database,
-    masterKey: new MasterKey(Buffer.from(masterKeyText, 'base64')),
-    clock: Date.now,
-    randomness: systemRandomness,
-    publicUrl: () => 'https://countersign.test',
-    outboundAllow: { hosts: [], ranges: [] },
-    authFailuresPerMinute: 0,
-    adminToken: undefined,
-    observer: {
-      countVerification: () => {},
-      backgroundFailed: (work, error) => {
-        throw new Error(`${work} failed`, { cause: error })
-      },
-    },
-  })
+  const masterKey = new MasterKey(Buffer.from(masterKeyText, 'base64'))
+  const composed = composeTestCore(database, { masterKey })
   return { ...composed, [Symbol.asyncDispose]: () => database.close() }
 }

@@ -1,17 +1,16 @@
-import { systemRandomness } from '#custody/randomness.ts'
 import type { Approval } from '#domain/approvals/approval.ts'
 import type { ApprovalDraft } from '#domain/approvals/approval-draft.ts'
 import type { Caller } from '#domain/callers/caller.ts'
 import type { Core } from '#domain/core.ts'
 import type { Storage } from '#domain/storage.ts'
 import type { OutboundAllow } from '#domain/tenants/outbound-rule.ts'
-import type { Database, StorageObserver } from '#storage/queries.ts'
-import { type ComposedCore, composeCore } from '../../src/compose-core.ts'
-import { platformAdmin, type TestEngine, testCaller, testPublicUrl } from './core.ts'
+import type { Database } from '#storage/queries.ts'
+import type { ComposedCore } from '../../src/compose-core.ts'
+import { composeTestCore } from './composed.ts'
+import { platformAdmin, type TestEngine, testCaller } from './core.ts'
 import { type JournalText, writtenRecords } from './journal.ts'
 import { Phone, type PhoneOptions } from './phone.ts'
-import { createTestDatabase } from './postgres.ts'
-import { createTestClock, createTestStorage, type TestClock, testMasterKey } from './storage.ts'
+import { createTestStorage, type TestClock, type TestStorageOptions } from './storage.ts'
 
 /** The whole core over a database of its own, with a tenant, users, and phones that ask it directly. */
 export interface ApprovalBench extends AsyncDisposable {
@@ -38,41 +37,18 @@ export const tenantId = 'acme'
 
 export async function createApprovalBench(
   engine: TestEngine = 'sqlite',
-  options: {
-    readonly clock?: TestClock
-    /** A database that others will look at; it stays. */
-    readonly url?: string
-    /** It was made before, by another process. */
+  options: Omit<TestStorageOptions, 'engine'> & {
+    /** The database was made before, by another process. */
     readonly isMade?: boolean
-    readonly observer?: StorageObserver
     readonly outboundAllow?: OutboundAllow
   } = {},
 ): Promise<ApprovalBench> {
-  const clock = options.clock ?? createTestClock()
-  const isOwn = engine === 'postgres' && options.url === undefined
-  const own = isOwn ? await createTestDatabase() : undefined
-  const { url = own?.url, observer } = options
-  const test = await createTestStorage({
+  const test = await createTestStorage({ engine, ...options })
+  const { clock, database } = test
+  const { outboundAllow } = options
+  const composed = composeTestCore(database, {
     clock,
-    ...(url === undefined ? {} : { url }),
-    ...(observer === undefined ? {} : { observer }),
-  })
-  const { database } = test
-  const composed = composeCore({
-    database,
-    masterKey: testMasterKey(),
-    clock,
-    randomness: systemRandomness,
-    publicUrl: () => testPublicUrl,
-    outboundAllow: options.outboundAllow ?? { hosts: [], ranges: [] },
-    authFailuresPerMinute: 0,
-    adminToken: undefined,
-    observer: {
-      countVerification() {},
-      backgroundFailed(work, error) {
-        throw new Error(work, { cause: error })
-      },
-    },
+    ...(outboundAllow === undefined ? {} : { outboundAllow }),
   })
   await composed.platform.ensurePlatform()
   const { core, storage } = composed
@@ -106,7 +82,6 @@ export async function createApprovalBench(
     async [Symbol.asyncDispose]() {
       await core.pki.issuance.stop()
       await test[Symbol.asyncDispose]()
-      await own?.drop()
     },
   }
 }

@@ -27,27 +27,24 @@ import { SettingsService } from '#domain/tenants/settings-service.ts'
 import { TenantPurge } from '#domain/tenants/tenant-purge.ts'
 import { TenantService } from '#domain/tenants/tenant-service.ts'
 import type { IdSource } from '#domain/ulid.ts'
-import type { StorageObserver } from '#storage/queries.ts'
 import { type JournalText, writtenRecords } from './journal.ts'
-import { createTestDatabase } from './postgres.ts'
-import { createTestStorage, type TestClock, type TestStorage } from './storage.ts'
+import {
+  createTestStorage,
+  type TestClock,
+  type TestStorage,
+  type TestStorageOptions,
+} from './storage.ts'
 
 /** Suites that rest on SQL run on both: `describe.each(engines)`. */
 export const engines = ['sqlite', 'postgres'] as const
 export type TestEngine = (typeof engines)[number]
 
-export interface TestCoreOptions {
-  /** `postgres`: a database of its own, dropped at the end. */
-  readonly engine?: TestEngine
-  /** A database that is there already; `engine` does not count then. */
-  readonly url?: string
+export interface TestCoreOptions extends TestStorageOptions {
   readonly masterKey?: MasterKey
   readonly outboundAllow?: OutboundAllow
   readonly adminToken?: string
   /** 0, no limit, unless said otherwise. */
   readonly authFailuresPerMinute?: number
-  readonly observer?: StorageObserver
-  readonly clock?: TestClock
 }
 
 /** The core over a real database, wired as the server wires it, with a clock that stands still. */
@@ -79,16 +76,7 @@ export const testPublicUrl = 'https://countersign.test'
 export const testMasterKeyBytes: Uint8Array = Buffer.alloc(32, 7)
 
 export async function createTestCore(options: TestCoreOptions = {}): Promise<TestCore> {
-  const ownDatabase =
-    options.engine === 'postgres' && options.url === undefined
-      ? await createTestDatabase()
-      : undefined
-  const url = options.url ?? ownDatabase?.url
-  const test = await createTestStorage({
-    ...(url === undefined ? {} : { url }),
-    ...(options.observer === undefined ? {} : { observer: options.observer }),
-    ...(options.clock === undefined ? {} : { clock: options.clock }),
-  })
+  const test = await createTestStorage(options)
   const { storage, clock, nextId } = test
   const randomness = systemRandomness
   const masterKey = options.masterKey ?? new MasterKey(testMasterKeyBytes)
@@ -196,7 +184,6 @@ export async function createTestCore(options: TestCoreOptions = {}): Promise<Tes
     async [Symbol.asyncDispose]() {
       await pki.issuance.stop()
       await test[Symbol.asyncDispose]()
-      await ownDatabase?.drop()
     },
   }
 }

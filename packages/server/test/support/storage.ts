@@ -6,7 +6,9 @@ import { systemRandomness } from '#custody/randomness.ts'
 import { Storage } from '#domain/storage.ts'
 import { createIdSource, type IdSource } from '#domain/ulid.ts'
 import { openDatabase } from '#storage/database.ts'
+import type { Engine } from '#storage/dialect.ts'
 import type { Database, StorageObserver } from '#storage/queries.ts'
+import { createTestDatabase } from './postgres.ts'
 
 /** A clock that stands still until it is told. */
 export interface TestClock {
@@ -41,13 +43,22 @@ export interface TestStorage extends AsyncDisposable {
   readonly nextId: IdSource
 }
 
-/** A migrated database: an SQLite file of its own in a temporary folder, or the given PostgreSQL database. */
-export async function createTestStorage(
-  options: { url?: string; observer?: StorageObserver; clock?: TestClock } = {},
-): Promise<TestStorage> {
+export interface TestStorageOptions {
+  /** Default: SQLite. The database is one of its own, and gone at the end. */
+  readonly engine?: Engine
+  /** A database that is there already and stays; `engine` does not count then. */
+  readonly url?: string
+  readonly observer?: StorageObserver
+  readonly clock?: TestClock
+}
+
+/** A migrated database: an SQLite file in a temporary folder, or a PostgreSQL database. */
+export async function createTestStorage(options: TestStorageOptions = {}): Promise<TestStorage> {
+  const isOwnPostgres = options.engine === 'postgres' && options.url === undefined
+  const own = isOwnPostgres ? await createTestDatabase() : undefined
   const folder = mkdtempSync(join(tmpdir(), 'countersign-test-'))
   const clock = options.clock ?? createTestClock()
-  const url = options.url ?? `sqlite:${join(folder, 'test.db')}`
+  const url = options.url ?? own?.url ?? `sqlite:${join(folder, 'test.db')}`
   const database = openDatabase(
     url,
     options.observer === undefined ? {} : { observer: options.observer },
@@ -62,6 +73,7 @@ export async function createTestStorage(
     storage: new Storage(database, clock, nextId),
     async [Symbol.asyncDispose]() {
       await database.close()
+      await own?.drop()
       rmSync(folder, { recursive: true, force: true })
     },
   }

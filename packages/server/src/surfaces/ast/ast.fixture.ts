@@ -1,21 +1,15 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { FastifyInstance, InjectOptions } from 'fastify'
-import { MasterKey } from '#custody/master-key.ts'
-import { systemRandomness } from '#custody/randomness.ts'
 import type { Scope } from '#domain/callers/scopes.ts'
 import type { Core } from '#domain/core.ts'
 import { createHttpServer } from '#http/server.ts'
-import { openDatabase } from '#storage/database.ts'
 import type { Database } from '#storage/queries.ts'
+import { composeTestCore } from '#test/support/composed.ts'
 import { createContractChecker } from '#test/support/contract-checker.ts'
 import { contractOf } from '#test/support/contract-files.ts'
 import { platformAdmin, type TestEngine, testCaller } from '#test/support/core.ts'
 import { writtenRecords } from '#test/support/journal.ts'
-import { createTestDatabase } from '#test/support/postgres.ts'
-import { createTestClock, type TestClock } from '#test/support/storage.ts'
-import { type ComposedCore, type CoreParts, composeCore } from '../../compose-core.ts'
+import { createTestStorage, type TestClock } from '#test/support/storage.ts'
+import type { ComposedCore, CoreParts } from '../../compose-core.ts'
 import { mountAst } from './index.ts'
 
 /** What the server calls itself in URLs. */
@@ -70,30 +64,15 @@ export interface AstInstallation extends AsyncDisposable {
 export async function createAstInstallation(
   options: { engine?: TestEngine; parts?: Partial<CoreParts> } = {},
 ): Promise<AstInstallation> {
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-ast-'))
-  const ownDatabase = options.engine === 'postgres' ? await createTestDatabase() : undefined
-  const clock = createTestClock()
-  const database = openDatabase(ownDatabase?.url ?? `sqlite:${join(folder, 'test.db')}`)
-  await database.migrate()
-  const composed = composeCore({
-    database,
-    masterKey: new MasterKey(Buffer.alloc(32, 7)),
+  const test = await createTestStorage(options)
+  const { clock, database } = test
+  const composed = composeTestCore(database, {
     clock,
-    randomness: systemRandomness,
     publicUrl: () => publicUrl,
-    outboundAllow: { hosts: [], ranges: [] },
-    authFailuresPerMinute: 0,
-    adminToken: undefined,
     okm: {
       deviceTrust: { kind: 'allowlist', ranges: [] },
       unclaimedMax: 1000,
       auditDestinationUrl: undefined,
-    },
-    observer: {
-      countVerification: () => {},
-      backgroundFailed: (_work, error) => {
-        throw error
-      },
     },
     ...options.parts,
   })
@@ -160,9 +139,7 @@ export async function createAstInstallation(
     async [Symbol.asyncDispose]() {
       await app.close()
       await core.pki.issuance.stop()
-      await database.close()
-      await ownDatabase?.drop()
-      rmSync(folder, { recursive: true, force: true })
+      await test[Symbol.asyncDispose]()
     },
   }
 }

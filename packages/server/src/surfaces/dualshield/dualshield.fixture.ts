@@ -1,23 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { FastifyInstance, InjectOptions } from 'fastify'
-import { MasterKey } from '#custody/master-key.ts'
-import { systemRandomness } from '#custody/randomness.ts'
 import { AddressRange } from '#domain/address-range.ts'
 import { Caller } from '#domain/callers/caller.ts'
 import type { Scope } from '#domain/callers/scopes.ts'
 import type { Core } from '#domain/core.ts'
 import { createHttpServer } from '#http/server.ts'
-import { openDatabase } from '#storage/database.ts'
+import { composeTestCore } from '#test/support/composed.ts'
 import { createContractChecker } from '#test/support/contract-checker.ts'
 import { contractOf } from '#test/support/contract-files.ts'
 import { platformAdmin, type TestEngine } from '#test/support/core.ts'
 import { writtenRecords } from '#test/support/journal.ts'
-import { createTestDatabase } from '#test/support/postgres.ts'
-import { createTestClock, type TestClock } from '#test/support/storage.ts'
-import { composeCore } from '../../compose-core.ts'
+import { createTestStorage, type TestClock } from '#test/support/storage.ts'
 import { mountDualshield } from './index.ts'
 
 export const restPath = '/dualshield/das5/rest'
@@ -69,26 +62,11 @@ export interface Installation extends AsyncDisposable {
 export async function createInstallation(
   options: { engine?: TestEngine } = {},
 ): Promise<Installation> {
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-dualshield-'))
-  const ownDatabase = options.engine === 'postgres' ? await createTestDatabase() : undefined
-  const clock = createTestClock()
-  const database = openDatabase(ownDatabase?.url ?? `sqlite:${join(folder, 'test.db')}`)
-  await database.migrate()
-  const { core, platform, nextId } = composeCore({
-    database,
-    masterKey: new MasterKey(Buffer.alloc(32, 7)),
+  const test = await createTestStorage(options)
+  const { clock, database } = test
+  const { core, platform, nextId } = composeTestCore(database, {
     clock,
-    randomness: systemRandomness,
     publicUrl: () => publicUrl,
-    outboundAllow: { hosts: [], ranges: [] },
-    authFailuresPerMinute: 0,
-    adminToken: undefined,
-    observer: {
-      countVerification: () => {},
-      backgroundFailed: (_work, error) => {
-        throw error
-      },
-    },
   })
   await platform.ensurePlatform()
   for (const id of ['acme', 'other']) await core.tenants.create(platformAdmin, { id, name: id })
@@ -167,9 +145,7 @@ export async function createInstallation(
     journal: () => writtenRecords(database, 'acme'),
     async [Symbol.asyncDispose]() {
       await app.close()
-      await database.close()
-      await ownDatabase?.drop()
-      rmSync(folder, { recursive: true, force: true })
+      await test[Symbol.asyncDispose]()
     },
   }
   const call: Installation['call'] = (method, body = {}, { agent = installation.agent } = {}) =>

@@ -1,24 +1,18 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { FastifyInstance, InjectOptions } from 'fastify'
-import { MasterKey } from '#custody/master-key.ts'
-import { systemRandomness } from '#custody/randomness.ts'
 import { AddressRange } from '#domain/address-range.ts'
 import type { DeviceTrustRule } from '#domain/cabinets/device-trust.ts'
 import type { Scope } from '#domain/callers/scopes.ts'
 import type { Core } from '#domain/core.ts'
 import type { Method } from '#http/contract.ts'
 import { createHttpServer } from '#http/server.ts'
-import { openDatabase } from '#storage/database.ts'
 import { statement } from '#storage/statement.ts'
+import { composeTestCore } from '#test/support/composed.ts'
 import { createContractChecker } from '#test/support/contract-checker.ts'
 import { contractOf } from '#test/support/contract-files.ts'
 import { platformAdmin, type TestEngine, testCaller } from '#test/support/core.ts'
 import { writtenRecords } from '#test/support/journal.ts'
-import { createTestDatabase } from '#test/support/postgres.ts'
-import { createTestClock, type TestClock } from '#test/support/storage.ts'
-import { type ComposedCore, composeCore } from '../../compose-core.ts'
+import { createTestStorage, type TestClock } from '#test/support/storage.ts'
+import type { ComposedCore } from '../../compose-core.ts'
 import { mountOkm } from './index.ts'
 
 /** Where the surface is served. */
@@ -111,27 +105,13 @@ export async function createOkmInstallation(
   } = {},
 ): Promise<OkmInstallation> {
   const { deviceTrust = loopbackOnly(), trustProxy = [] } = options
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-okm-'))
-  const ownDatabase = options.engine === 'postgres' ? await createTestDatabase() : undefined
-  const clock = createTestClock()
-  const database = openDatabase(ownDatabase?.url ?? `sqlite:${join(folder, 'test.db')}`)
-  await database.migrate()
-  const composed = composeCore({
-    database,
-    masterKey: new MasterKey(Buffer.alloc(32, 7)),
+  const test = await createTestStorage(options)
+  const { clock, database } = test
+  const composed = composeTestCore(database, {
     clock,
-    randomness: systemRandomness,
     publicUrl: () => 'https://cabinets.example.com',
-    outboundAllow: { hosts: [], ranges: [] },
     authFailuresPerMinute: options.authFailuresPerMinute ?? 0,
-    adminToken: undefined,
     okm: { deviceTrust, unclaimedMax: 1000, auditDestinationUrl: options.auditDestinationUrl },
-    observer: {
-      countVerification: () => {},
-      backgroundFailed: (_work, error) => {
-        throw error
-      },
-    },
   })
   const { core, platform, nextId } = composed
   await platform.ensurePlatform()
@@ -196,9 +176,7 @@ export async function createOkmInstallation(
     },
     async [Symbol.asyncDispose]() {
       await app.close()
-      await database.close()
-      await ownDatabase?.drop()
-      rmSync(folder, { recursive: true, force: true })
+      await test[Symbol.asyncDispose]()
     },
   }
 }
