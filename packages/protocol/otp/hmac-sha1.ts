@@ -11,8 +11,8 @@ export class CounterHmacSha1 {
   /** @param key of any length; longer than a block, its digest is used (RFC 2104). */
   constructor(key: Uint8Array) {
     const block = keyBlock(key)
-    this.#inner = stateAfterPad(block, 0x36)
-    this.#outer = stateAfterPad(block, 0x5c)
+    this.#inner = stateAfterPad(block, 0x36363636)
+    this.#outer = stateAfterPad(block, 0x5c5c5c5c)
   }
 
   /** Dynamic truncation (RFC 4226 section 5.3) of the counter's HMAC: 31 bits. */
@@ -36,6 +36,7 @@ export class CounterHmacSha1 {
 }
 
 const blockLength = 64
+const blockWords = 16
 const digestLength = 20
 const counterLength = 8
 const endMark = 0x80000000 | 0
@@ -46,18 +47,17 @@ const schedule = new Int32Array(80)
 const state = new Int32Array(5)
 const initialState = Int32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0)
 
-function keyBlock(key: Uint8Array): Uint8Array {
+/** The key as the words of one block. */
+function keyBlock(key: Uint8Array): Int32Array {
   const block = new Uint8Array(blockLength)
   block.set(key.length > blockLength ? sha1(key) : key)
-  return block
+  loadBlock(block, 0)
+  return schedule.slice(0, blockWords)
 }
 
-function stateAfterPad(block: Uint8Array, pad: number): Int32Array {
-  loadBlock(
-    block.map((byte) => byte ^ pad),
-    0,
-  )
-  const result = Int32Array.from(initialState)
+function stateAfterPad(block: Int32Array, pad: number): Int32Array {
+  for (let word = 0; word < blockWords; word++) schedule[word] = at(block, word) ^ pad
+  const result = initialState.slice()
   compress(result)
   return result
 }
@@ -69,7 +69,7 @@ function sha1(message: Uint8Array): Uint8Array {
   padded.set(message)
   padded[message.length] = 0x80
   new DataView(padded.buffer).setUint32(paddedLength - 4, message.length * 8)
-  const result = Int32Array.from(initialState)
+  const result = initialState.slice()
   for (let offset = 0; offset < paddedLength; offset += blockLength) {
     loadBlock(padded, offset)
     compress(result)
@@ -82,13 +82,13 @@ function sha1(message: Uint8Array): Uint8Array {
 
 function loadBlock(bytes: Uint8Array, offset: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset, blockLength)
-  for (let word = 0; word < 16; word++) schedule[word] = view.getInt32(word * 4)
+  for (let word = 0; word < blockWords; word++) schedule[word] = view.getInt32(word * 4)
 }
 
 /** FIPS 180-4 section 6.1.2: works the block in `schedule` into a state. */
 function compress(target: Int32Array): void {
   const w = schedule
-  for (let t = 16; t < 80; t++) {
+  for (let t = blockWords; t < 80; t++) {
     const mixed = at(w, t - 3) ^ at(w, t - 8) ^ at(w, t - 14) ^ at(w, t - 16)
     w[t] = (mixed << 1) | (mixed >>> 31)
   }
