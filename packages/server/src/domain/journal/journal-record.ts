@@ -1,4 +1,9 @@
-import { canonicalJson, type JsonValue } from '@countersign/protocol/encoding/jcs.ts'
+import {
+  canonicalJson,
+  canonicalMembers,
+  type JsonMembers,
+  type JsonValue,
+} from '@countersign/protocol/encoding/jcs.ts'
 import { recordHash } from '@countersign/protocol/journal/chain.ts'
 import type { Caller } from '../callers/caller.ts'
 
@@ -9,8 +14,8 @@ export interface JournalEntry {
   readonly outcome?: 'SUCCESS' | 'FAILURE'
   readonly target?: { readonly type: string; readonly id: string } | null
   readonly userId?: string | null
-  /** Never a code, PIN, secret or text shown to a user. Numbers are integers. */
-  readonly detail?: { readonly [name: string]: JsonValue }
+  /** Never a code, PIN, secret or text shown to a user. Numbers are integers; undefined members are left out. */
+  readonly detail?: JsonMembers
 }
 
 /** A record without its place in the chain, its canonical text cut where `prevHash` and `seq` will stand. */
@@ -64,7 +69,7 @@ export function writeRecord(
   return {
     tenantId,
     id,
-    head: `{"action":"${action}","actor":${actor},"at":"${new Date(atMs).toISOString()}","detail":${canonicalJson(detail)},"id":"${id}","outcome":"${outcome}"`,
+    head: `{"action":"${action}","actor":${actor},"at":"${new Date(atMs).toISOString()}","detail":${canonicalMembers(detail)},"id":"${id}","outcome":"${outcome}"`,
     middle: `,"requestId":${canonicalJson(caller.requestId)}`,
     tail: `,"surface":"${caller.surface}","target":${canonicalJson(target)},"tenantId":"${tenantId}","userId":${canonicalJson(userId)},"v":1}`,
   }

@@ -1,4 +1,4 @@
-import type { JsonValue } from '@countersign/protocol/encoding/jcs.ts'
+import type { JsonMembers, JsonValue } from '@countersign/protocol/encoding/jcs.ts'
 import { positionAt } from '../otp-lists/code-tags.ts'
 import { labelOf } from '../otp-lists/otp-list.ts'
 import type { ListTrial, TokenTrial, Trial } from './evaluation.ts'
@@ -61,15 +61,8 @@ function describeList({ candidate, finding }: ListTrial): JsonValue {
 }
 
 /** The caller's context, under names that cannot collide with ours. */
-export function describeContext(context: VerificationContext | undefined): {
-  [name: string]: JsonValue
-} {
+export function describeContext(context: VerificationContext | undefined): JsonMembers {
   if (context === undefined) return {}
-  const { address, application, transactionId, userAgent } = context
-  return {
-    ...(address === undefined ? {} : { clientAddress: address }),
-    ...(application === undefined ? {} : { application }),
-    ...(transactionId === undefined ? {} : { transactionId }),
-    ...(userAgent === undefined ? {} : { userAgent }),
-  }
+  const { address: clientAddress, application, transactionId, userAgent } = context
+  return { clientAddress, application, transactionId, userAgent }
 }

@@ -81,11 +81,34 @@ export async function evaluate(
   policy: VerificationPolicy,
   openSecret: OpenSecret,
 ): Promise<Evaluation> {
+  const open = openAt(candidates, attempt.nowMs)
+  if ('kind' in open) return open
+  const opened: { trial: Trial; secret: Uint8Array }[] = []
+  for (const candidate of open) {
+    const secret = await openSecret(candidate)
+    opened.push({ trial: tryCandidate(candidate, secret, attempt, policy), secret })
+  }
+  const tried = opened.map(({ trial }) => trial)
+  const match = tried.find(({ finding }) => finding.kind === 'match')
+  if (match !== undefined) return { kind: 'matched', trial: match, tried }
+
+  const beyond = opened
+    .map(({ trial, secret }) => lookBeyond(trial, secret, attempt, policy))
+    // A list that is used up can be found again, but it cannot be missed.
+    .filter((trial) => trial.kind === 'token' || !isSpentInVain(trial))
+  if (beyond.length > 0) return { kind: 'unmatched', tried: beyond }
+  return { kind: 'no_credential', reason: 'NO_USABLE_CREDENTIAL', unusable: 'used_up' }
+}
+
+/** The candidates that may be tried now, or why there is none. */
+function openAt(
+  candidates: readonly Candidate[],
+  nowMs: number,
+): readonly Candidate[] | Extract<Evaluation, { kind: 'no_credential' | 'locked' }> {
   const [first] = candidates
   if (first === undefined) return { kind: 'no_credential', reason: 'NO_USABLE_CREDENTIAL' }
   if (first.userStatus !== 'ACTIVE') return { kind: 'no_credential', reason: 'USER_DISABLED' }
 
-  const { nowMs } = attempt
   const usable = candidates.filter(
     (candidate) => candidate.kind === 'list' || whyUnusable(candidate, nowMs) === undefined,
   )
@@ -104,30 +127,7 @@ export async function evaluate(
   if (open.length === 0) {
     return { kind: 'locked', reason: 'CREDENTIAL_LOCKED', untilMs: earliestEnd(usable) }
   }
-  return tryAll(open, attempt, policy, openSecret)
-}
-
-async function tryAll(
-  candidates: readonly Candidate[],
-  attempt: Attempt,
-  policy: VerificationPolicy,
-  openSecret: OpenSecret,
-): Promise<Evaluation> {
-  const opened: { trial: Trial; secret: Uint8Array }[] = []
-  for (const candidate of candidates) {
-    const secret = await openSecret(candidate)
-    opened.push({ trial: tryCandidate(candidate, secret, attempt, policy), secret })
-  }
-  const tried = opened.map(({ trial }) => trial)
-  const match = tried.find(({ finding }) => finding.kind === 'match')
-  if (match !== undefined) return { kind: 'matched', trial: match, tried }
-
-  const beyond = opened
-    .map(({ trial, secret }) => lookBeyond(trial, secret, attempt, policy))
-    // A list that is used up can be found again, but it cannot be missed.
-    .filter((trial) => trial.kind === 'token' || !isSpentInVain(trial))
-  if (beyond.length > 0) return { kind: 'unmatched', tried: beyond }
-  return { kind: 'no_credential', reason: 'NO_USABLE_CREDENTIAL', unusable: 'used_up' }
+  return open
 }
 
 function tryCandidate(

@@ -33,23 +33,43 @@ export interface Subject {
 }
 
 /** Finds the user and what a request may be about, in at most four reads. */
-export async function findSubject(
+export function findSubject(
   stores: Stores,
   tenantId: string,
   request: VerificationRequest,
   nowMs: number,
 ): Promise<Subject> {
-  const methods = request.methods ?? allMethods
-  const { user, token } = request
-  if (token !== undefined) {
-    // A token that is named is all there is to try.
-    if (!methods.includes('token')) return absent(undefined, 'NO_USABLE_CREDENTIAL')
-    if (user === undefined) return findOwned(stores, tenantId, token)
-    return findNamed(stores, tenantId, await findUserId(stores, tenantId, user), token)
-  }
+  return request.token === undefined
+    ? findByUser(stores, tenantId, request, nowMs)
+    : findByToken(stores, tenantId, request, request.token)
+}
+
+async function findByUser(
+  stores: Stores,
+  tenantId: string,
+  { user, methods = allMethods, list: restriction }: VerificationRequest,
+  nowMs: number,
+): Promise<Subject> {
   if (user === undefined) return absent(undefined, 'USER_UNKNOWN')
   const userId = await findUserId(stores, tenantId, user)
-  return findOfUser(stores, tenantId, userId, { methods, restriction: request.list, nowMs })
+  return findOfUser(stores, tenantId, userId, { methods, restriction, nowMs })
+}
+
+/** A token that is named is all there is to try. */
+async function findByToken(
+  stores: Stores,
+  tenantId: string,
+  { user, methods = allMethods }: VerificationRequest,
+  token: TokenReference,
+): Promise<Subject> {
+  if (!methods.includes('token')) return absent(undefined, 'NO_USABLE_CREDENTIAL')
+  if (user !== undefined) {
+    return findNamed(stores, tenantId, await findUserId(stores, tenantId, user), token)
+  }
+  const [only, ...others] = await listOwned(stores, tenantId, token)
+  // A serial that several products have names no token.
+  if (only === undefined || others.length > 0) return absent(undefined, 'NO_USABLE_CREDENTIAL')
+  return { userId: only.userId, candidates: [only], missing: undefined }
 }
 
 /** An id needs no search of its own: what it holds, or the user's state, tells whether there is such a user. */
@@ -136,26 +156,22 @@ function inOrderOfMethods(
   return [...new Set(named)]
 }
 
-async function findOwned(
-  stores: Stores,
-  tenantId: string,
-  token: TokenReference,
-): Promise<Subject> {
-  const owned = await listOwned(stores, tenantId, token)
-  const [only] = owned
-  // A serial that several products have names no token.
-  if (only === undefined || owned.length > 1) return absent(undefined, 'NO_USABLE_CREDENTIAL')
-  return { userId: only.userId, candidates: [only], missing: undefined }
-}
-
-async function listOwned(
+/** As the owner holds it; several for a serial that several products have. */
+function listOwned(
   stores: Stores,
   tenantId: string,
   token: TokenReference,
 ): Promise<readonly TokenCandidate[]> {
-  if ('serial' in token && token.product === undefined) {
-    return stores.candidates.listOwnedWithSerial(tenantId, token.serial)
-  }
+  return 'serial' in token && token.product === undefined
+    ? stores.candidates.listOwnedWithSerial(tenantId, token.serial)
+    : listOwnedOne(stores, tenantId, token)
+}
+
+async function listOwnedOne(
+  stores: Stores,
+  tenantId: string,
+  token: TokenReference,
+): Promise<readonly TokenCandidate[]> {
   const tokenId = await findTokenId(stores, tenantId, token)
   const owned =
     tokenId === undefined ? undefined : await stores.candidates.findOwned(tenantId, tokenId)

@@ -1,4 +1,4 @@
-import type { JsonValue } from '@countersign/protocol/encoding/jcs.ts'
+import type { JsonMembers } from '@countersign/protocol/encoding/jcs.ts'
 import { normaliseCode } from '@countersign/protocol/otp/code.ts'
 import { type PinHasher, PinQueueFullError } from '#custody/pin-hasher.ts'
 import { sha256Hex } from '#custody/secrets.ts'
@@ -7,6 +7,7 @@ import type { Caller, SurfaceName } from '../callers/caller.ts'
 import type { Scope } from '../callers/scopes.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
+import type { JournalEntry } from '../journal/journal-record.ts'
 import { listTarget } from '../otp-lists/otp-list.ts'
 import { methodKeyPlace } from '../otp-lists/otp-list-method.ts'
 import type { Storage, Stores } from '../storage.ts'
@@ -28,7 +29,7 @@ import {
 import type { VerificationPolicy } from './policy.ts'
 import { refuse } from './refusal.ts'
 import type { Scene } from './scene.ts'
-import { findSubject, type Subject } from './subject.ts'
+import { findSubject } from './subject.ts'
 import type {
   Verification,
   VerificationReason,
@@ -88,7 +89,9 @@ export class VerificationService {
     const policy = await this.#policies.settingsFor(caller, tenantId)
     for (let attempt = 1; attempt <= pinAttemptsMax; attempt++) {
       const nowMs = this.#clock()
-      const verdict = await this.#checkPin(tenantId, request, policy, nowMs)
+      const verdict = mayCarryPin(request)
+        ? await this.#checkPin(tenantId, request, policy, nowMs)
+        : undefined
       const outcome = await this.#storage.transaction(
         (stores) => this.#decide(stores, caller, { tenantId, request, policy, nowMs, verdict }),
         { grouped: true },
@@ -108,7 +111,6 @@ export class VerificationService {
     policy: VerificationPolicy,
     nowMs: number,
   ): Promise<PinVerdict | undefined> {
-    if (!mayCarryPin(request)) return undefined
     const { candidates } = await findSubject(this.#storage.read, tenantId, request, nowMs)
     const evaluation = await evaluate(
       candidates,
@@ -144,72 +146,39 @@ export class VerificationService {
   ): Promise<Verification | typeof lookAgain> {
     const { tenantId, request, policy, nowMs, verdict } = context
     const subject = await findSubject(stores, tenantId, request, nowMs)
-    const evaluation = await this.#evaluateSubject(subject, request, policy, nowMs)
-    const target = pinTarget(evaluation)
-    const pin = pinState(target, verdict)
-    if (pin === lookAgain) return lookAgain
-
-    const scene: Scene = { stores, caller, tenantId, request, policy, nowMs, subject }
-    switch (evaluation.kind) {
-      case 'no_credential':
-        await stores.failures.countForNobody(tenantId, nowMs)
-        return this.#record(scene, noCredential(subject, evaluation), [])
-      case 'locked':
-        return this.#record(
-          scene,
-          locked(subject, evaluation.reason, evaluation.untilMs, nowMs),
-          [],
-        )
-      case 'matched': {
-        const { tried } = evaluation
-        const isWrong = pin === 'wrong'
-        const decision = await (isWrong
-          ? refuse(scene, tried, 'WRONG_PIN')
-          : accept(scene, evaluation))
-        return this.#record(scene, decision, tried)
-      }
-      case 'unmatched': {
-        const { tried } = evaluation
-        const decision = await refuse(scene, tried, reasonOf(tried, target, pin))
-        return this.#record(scene, decision, tried)
-      }
-    }
-  }
-
-  async #evaluateSubject(
-    subject: Subject,
-    request: VerificationRequest,
-    policy: VerificationPolicy,
-    nowMs: number,
-  ): Promise<Evaluation> {
     const evaluation: Evaluation =
       subject.missing === undefined
         ? await evaluate(subject.candidates, attemptOf(request, nowMs), policy, this.#openSecret)
         : { kind: 'no_credential', ...subject.missing }
     if (evaluation.kind === 'no_credential') computeDecoy(request.methods, policy, nowMs)
-    return evaluation
-  }
+    const target = pinTarget(evaluation)
+    const pin = pinState(target, verdict)
+    if (pin === lookAgain) return lookAgain
 
-  async #record(scene: Scene, decision: Decision, tried: readonly Trial[]): Promise<Verification> {
-    const { stores, caller, tenantId, request } = scene
-    const auditId = await stores.journal.append(caller, tenantId, {
-      action: 'verification.attempted',
-      outcome: decision.result === 'ACCEPTED' ? 'SUCCESS' : 'FAILURE',
-      target: targetOf(decision, tried),
-      userId: decision.userId ?? null,
-      detail: {
-        ...describeContext(request.context),
-        result: decision.result,
-        ...(decision.reason === undefined ? {} : { reason: decision.reason }),
-        ...(decision.unusable === undefined ? {} : { unusable: decision.unusable }),
-        ...(decision.attemptsLeft === undefined ? {} : { attemptsLeft: decision.attemptsLeft }),
-        ...(decision.userId === undefined && request.user !== undefined
-          ? { userNameSha256: hashOfName(request.user) }
-          : {}),
-        ...describeSearch(decision, tried),
-      },
-    })
-    return { ...decision, auditId }
+    const scene: Scene = { stores, caller, tenantId, request, policy, nowMs, subject }
+    let decision: Decision
+    let tried: readonly Trial[] = []
+    switch (evaluation.kind) {
+      case 'no_credential':
+        await stores.failures.countForNobody(tenantId, nowMs)
+        decision = noCredential(subject, evaluation)
+        break
+      case 'locked':
+        decision = locked(subject, evaluation.reason, evaluation.untilMs, nowMs)
+        break
+      case 'matched':
+        tried = evaluation.tried
+        decision =
+          pin === 'wrong'
+            ? await refuse(scene, tried, 'WRONG_PIN')
+            : await accept(scene, evaluation)
+        break
+      case 'unmatched':
+        tried = evaluation.tried
+        decision = await refuse(scene, tried, reasonOf(tried, target, pin))
+    }
+    const entry = entryOf(request, decision, tried)
+    return { ...decision, auditId: await stores.journal.append(caller, tenantId, entry) }
   }
 
   readonly #openSecret = (candidate: Candidate): Promise<Uint8Array> => {
@@ -225,10 +194,31 @@ export class VerificationService {
   }
 }
 
-function describeSearch(
-  { credential }: Decision,
+/** What the journal says of a decision. */
+function entryOf(
+  { context, user }: VerificationRequest,
+  decision: Decision,
   tried: readonly Trial[],
-): { [name: string]: JsonValue } {
+): JournalEntry {
+  const { result, reason, unusable, attemptsLeft, userId } = decision
+  return {
+    action: 'verification.attempted',
+    outcome: result === 'ACCEPTED' ? 'SUCCESS' : 'FAILURE',
+    target: targetOf(decision, tried),
+    userId: userId ?? null,
+    detail: {
+      ...describeContext(context),
+      result,
+      reason,
+      unusable,
+      attemptsLeft,
+      userNameSha256: userId === undefined && user !== undefined ? hashOfName(user) : undefined,
+      ...describeSearch(decision, tried),
+    },
+  }
+}
+
+function describeSearch({ credential }: Decision, tried: readonly Trial[]): JsonMembers {
   const match = credential && tried.find(({ finding }) => finding.kind === 'match')
   if (match !== undefined) return { match: describeMatch(match) }
   return tried.length === 0 ? {} : { tried: describeTrials(tried) }
