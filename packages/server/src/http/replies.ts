@@ -6,38 +6,43 @@ import { fullContentType, isJson } from './media-type.ts'
 import { toDefinition } from './schema.ts'
 import type { Pruner, PrunerCompiler } from './serialise.ts'
 
-type BodySpeller = (body: unknown) => unknown
+/** One media type of a reply. */
+interface BodyWriting {
+  /** As it stands in `Content-Type`. */
+  readonly contentType: string
+  readonly spell: (body: unknown) => unknown
+}
 
 /** Sends what an endpoint answered: only what the contract declares for this status leaves the server. */
 export class ReplyWriter {
   readonly #operationId: string
-  readonly #byStatus: ReadonlyMap<PropertyKey, ReadonlyMap<PropertyKey, BodySpeller>>
-  readonly #contentTypes: Headers
+  readonly #byStatus: ReadonlyMap<PropertyKey, ReadonlyMap<PropertyKey, BodyWriting>>
 
   /** @param contentTypes how a media type is written in full, where that differs from {@link fullContentType}. */
   constructor(operation: Operation, pruners: PrunerCompiler, contentTypes: Headers) {
     this.#operationId = operation.id
-    this.#contentTypes = contentTypes
     this.#byStatus = new Map(
-      operation.responses.map((response) => [response.status, bodyWriters(response, pruners)]),
+      operation.responses.map((response) => [
+        response.status,
+        bodyWritings(response, pruners, contentTypes),
+      ]),
     )
   }
 
   send(reply: FastifyReply, answer: AnyReply): FastifyReply {
-    const writers = this.#byStatus.get(answer.status)
-    if (writers === undefined) throw this.#undeclared(answer)
+    const writings = this.#byStatus.get(answer.status)
+    if (writings === undefined) throw this.#undeclared(answer)
     reply.code(Number(answer.status))
-    if (writers.size === 0) {
+    if (writings.size === 0) {
       if (answer.headers !== undefined) reply.headers(answer.headers)
       return reply.send()
     }
-    const mediaType = answer.contentType ?? (writers.size === 1 ? firstKey(writers) : undefined)
-    const write = mediaType === undefined ? undefined : writers.get(mediaType)
-    if (mediaType === undefined || write === undefined) throw this.#undeclared(answer)
-    const name = String(mediaType)
-    reply.header('content-type', this.#contentTypes[name] ?? fullContentType(name))
+    const mediaType = answer.contentType ?? (writings.size === 1 ? firstKey(writings) : undefined)
+    const writing = mediaType === undefined ? undefined : writings.get(mediaType)
+    if (writing === undefined) throw this.#undeclared(answer)
+    reply.header('content-type', writing.contentType)
     if (answer.headers !== undefined) reply.headers(answer.headers)
-    const body = write(answer.body)
+    const body = writing.spell(answer.body)
     if (typeof body !== 'function') return reply.send(body)
     // From here on the response is the writer's. There may be thousands for an hour: they keep nothing of their requests.
     reply.hijack()
@@ -56,20 +61,22 @@ export class ReplyWriter {
   }
 }
 
-function bodyWriters(
+function bodyWritings(
   { contents }: Response,
   pruners: PrunerCompiler,
-): ReadonlyMap<PropertyKey, BodySpeller> {
+  contentTypes: Headers,
+): ReadonlyMap<PropertyKey, BodyWriting> {
   return new Map(
     contents.map(({ mediaType, schema }) => {
-      if (!isJson(mediaType)) return [mediaType, (body: unknown) => body]
+      const contentType = contentTypes[mediaType] ?? fullContentType(mediaType)
+      if (!isJson(mediaType)) return [mediaType, { contentType, spell: (body) => body }]
       const prune: Pruner =
         schema === undefined ? (body) => body : pruners.compile(toDefinition(schema))
-      return [mediaType, (body: unknown) => JSON.stringify(prune(body))]
+      return [mediaType, { contentType, spell: (body) => JSON.stringify(prune(body)) }]
     }),
   )
 }
 
-function firstKey(writers: ReadonlyMap<PropertyKey, BodySpeller>): PropertyKey | undefined {
-  return writers.keys().next().value
+function firstKey(writings: ReadonlyMap<PropertyKey, unknown>): PropertyKey | undefined {
+  return writings.keys().next().value
 }

@@ -142,19 +142,29 @@ function pruneObject(
   shapes: readonly Shape[],
   value: Readonly<Record<string, unknown>>,
 ): Readonly<Record<string, unknown>> {
-  const declaring = shapes.filter(({ declares }) => declares)
+  const declaring = shapes.every(declares) ? shapes : shapes.filter(declares)
   if (declaring.length === 0) return value
   const names = Object.keys(value)
   let copy: Record<string, unknown> | undefined
-  for (const [index, name] of names.entries()) {
-    const inner = memberShapes(declaring, name)
+  for (let index = 0; index < names.length; index++) {
+    const name = names[index] ?? ''
     const member = value[name]
-    const kept = inner.length === 0 ? undefined : prune(inner, member)
-    if (inner.length > 0 && kept === member && copy === undefined) continue
+    const isKept = declaring.some((shape) => declaresMember(shape, name))
+    const kept =
+      isKept && typeof member === 'object' ? prune(memberShapes(declaring, name), member) : member
+    if (isKept && kept === member && copy === undefined) continue
     copy ??= Object.fromEntries(names.slice(0, index).map((earlier) => [earlier, value[earlier]]))
-    if (inner.length > 0) copy[name] = kept
+    if (isKept) copy[name] = kept
   }
   return copy ?? value
+}
+
+function declares(shape: Shape): boolean {
+  return shape.declares
+}
+
+function declaresMember({ members, patterns, rest }: Shape, name: string): boolean {
+  return members.has(name) || rest !== undefined || patterns.some(([pattern]) => pattern.test(name))
 }
 
 /** What is said of one member. Being named counts for more than being one of the rest. */

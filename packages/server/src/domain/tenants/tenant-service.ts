@@ -145,8 +145,8 @@ export class TenantService {
    *
    * @throws DomainError `tenant_not_found`.
    */
-  async requireVisible(caller: Caller, tenantId: string): Promise<void> {
-    await this.#storage.read.tenants.requireFor(caller, tenantId)
+  requireVisible(caller: Caller, tenantId: string): Promise<void> {
+    return this.#storage.read.tenants.requireFor(caller, tenantId)
   }
 
   /**

@@ -13,11 +13,11 @@ export async function authenticate(
   request: FastifyRequest,
   operation: Operation,
 ): Promise<Caller> {
-  const required = requiredScopes(operation)
+  const accepted = requiredScopes(operation)
+  if (accepted.length === 0) return anonymous(request)
   const origin = { address: request.ip, surface: 'native', requestId: request.id } as const
-  if (required.length === 0) return anonymous(request)
-  const caller = await core.authenticator.authenticate(presentedIn(request), origin)
-  if (!required.some((scope) => caller.has(scope))) {
+  const { caller } = await core.authenticator.identify(presentedIn(request), origin)
+  if (!accepted.some((scope) => caller.has(scope))) {
     throw new DomainError('forbidden', 'The credential lacks the scope.')
   }
   return caller
@@ -36,10 +36,17 @@ function anonymous(request: FastifyRequest): Caller {
   })
 }
 
+/** What operations require, read from the contract at their first request. */
+const required = new WeakMap<Operation, readonly Scope[]>()
+
 /** `x-scope`: scopes of which one suffices; empty: public. */
-export function requiredScopes({ extensions }: Operation): readonly Scope[] {
-  const declared = extensions['x-scope']
-  return Array.isArray(declared) ? scopes.filter((scope) => declared.includes(scope)) : []
+export function requiredScopes(operation: Operation): readonly Scope[] {
+  const known = required.get(operation)
+  if (known !== undefined) return known
+  const declared = operation.extensions['x-scope']
+  const found = Array.isArray(declared) ? scopes.filter((scope) => declared.includes(scope)) : []
+  required.set(operation, found)
+  return found
 }
 
 /**
