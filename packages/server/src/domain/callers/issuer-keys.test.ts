@@ -27,6 +27,7 @@ import { RefusalJournal } from './refusal-journal.ts'
 
 const admin = testCaller('acme', ['tenant:write'])
 const origin = { address: '192.0.2.1', surface: 'ast', requestId: null } as const
+const secondMs = 1_000
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
 const outageMsMax = 24 * hourMs
@@ -140,6 +141,42 @@ describe.each(engines)('keys of trusted issuers on %s', (engine) => {
     expect(await show(old)).toBe('ok')
     expect(await keyChanges()).toHaveLength(2)
   })
+
+  test('a new key counts also within a minute of the last fetch', async () => {
+    const { show } = startProcess()
+    expect(await show(realm.token())).toBe('ok')
+    for (let count = 2; count <= 3; count++) {
+      core.clock.advance(5 * secondMs)
+      realm.rotate('ES256')
+      expect(await show(realm.token())).toBe('ok')
+      expect(realm.fetchCount).toBe(count)
+    }
+    core.clock.advance(5 * secondMs)
+    realm.rotate('ES256')
+    expect(await show(realm.token())).toBe('unauthenticated')
+    core.clock.advance(45 * secondMs)
+    expect(await show(realm.token())).toBe('ok')
+    expect(realm.fetchCount).toBe(4)
+  })
+
+  test('unknown keys make it fetch three times in a minute at most, and once a minute in the long run', async () => {
+    const { show } = startProcess()
+    expect(await show(realm.token())).toBe('ok')
+    const made = () => show(realm.token({}, { header: { kid: crypto.randomUUID() } }))
+    const flood = async (seconds: number) => {
+      for (let second = 0; second < seconds; second++) {
+        core.clock.advance(secondMs)
+        expect(await Promise.all([made(), made()])).toEqual(['unauthenticated', 'unauthenticated'])
+      }
+      return realm.fetchCount
+    }
+    expect(await flood(58)).toBe(3)
+    expect(await flood(4 * 60)).toBe(7)
+    // A clock that is set back stops nothing for longer than the burst is worth.
+    core.clock.advance(-hourMs)
+    expect(await flood(60)).toBeLessThanOrEqual(8)
+    expect(await flood(3 * 60)).toBeGreaterThan(8)
+  }, 30_000)
 
   test('a key that is taken back stops within ten minutes, also if nobody asked meanwhile', async () => {
     const { show } = startProcess()

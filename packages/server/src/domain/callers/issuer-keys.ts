@@ -12,8 +12,11 @@ const minuteMs = 60 * secondMs
 /** From this age on keys are fetched again beside the request, and from the other one on before its answer. */
 const freshMs = 5 * minuteMs
 export const keysUnwatchedMsMax = 10 * minuteMs
-/** However many tokens ask for keys that nobody knows. */
-const againMs = minuteMs
+/** However many tokens ask for keys that nobody knows: so many fetches a minute, and so many more when there were none for long. */
+const searchMs = minuteMs
+const spareSearchesMax = 2
+/** Between two fetches. */
+const againMs = 5 * secondMs
 const againAfterFailureMs = 10 * secondMs
 const issuersMax = 500
 /** Of one tenant, so that its slow issuers do not hold up those of others. */
@@ -34,13 +37,16 @@ interface Entry {
   keys: readonly PublicJwk[] | undefined
   fetchedAtMs: number
   attemptedAtMs: number
+  /** When the searches that were made are paid for, at one a minute. */
+  searchedUntilMs: number
   hasFailed: boolean
   fetching: Promise<void> | undefined
 }
 
 /**
  * The keys of trusted issuers. Those of an address are kept, looked at again every few minutes while they are used, and
- * outlive an outage of the issuer for a bounded time; no token makes the server fetch more often than once a minute.
+ * outlive an outage of the issuer for a bounded time; tokens with unknown keys make the server fetch once a minute on average,
+ * and at most three times within one.
  */
 export class IssuerKeys {
   readonly #storage: Storage
@@ -84,7 +90,7 @@ export class IssuerKeys {
     const known = this.#countingKeys(entry)
     const found = known && find(known)
     if (found !== undefined) return found
-    if (!this.#maySearch(entry)) {
+    if (!this.#takeSearch(entry)) {
       if (known === undefined || entry.hasFailed) throw undecided()
       return undefined
     }
@@ -98,7 +104,7 @@ export class IssuerKeys {
   /** Fetches again what has not been looked at for long; waits for it only if the issuer was well the last time. */
   async #watch(entry: Entry): Promise<void> {
     const ageMs = this.#sinceMs(entry.fetchedAtMs)
-    if (entry.keys === undefined || ageMs < freshMs || !this.#maySearch(entry)) return
+    if (entry.keys === undefined || ageMs < freshMs || !this.#mayFetch(entry)) return
     const waits = ageMs >= keysUnwatchedMsMax && !entry.hasFailed
     const fetching = this.#fetch(entry)
     if (waits) await fetching
@@ -108,9 +114,22 @@ export class IssuerKeys {
     return this.#sinceMs(fetchedAtMs) < keysUnwatchedMsMax + this.#outageMsMax ? keys : undefined
   }
 
-  #maySearch({ attemptedAtMs, hasFailed, fetching }: Entry): boolean {
+  #mayFetch({ attemptedAtMs, hasFailed, fetching }: Entry): boolean {
     if (fetching !== undefined) return true
     return this.#sinceMs(attemptedAtMs) >= (hasFailed ? againAfterFailureMs : againMs)
+  }
+
+  /** One fetch for whoever asks at this moment; an issuer that is away is not searched but tried again. */
+  #takeSearch(entry: Entry): boolean {
+    if (!this.#mayFetch(entry)) return false
+    if (entry.fetching !== undefined || entry.hasFailed) return true
+    const nowMs = this.#clock()
+    const spareMs = spareSearchesMax * searchMs
+    // Further ahead than searches can lead: the clock was set back.
+    const owedMs = Math.min(Math.max(entry.searchedUntilMs - nowMs, 0), spareMs + searchMs)
+    const isSpare = owedMs <= spareMs
+    entry.searchedUntilMs = nowMs + owedMs + (isSpare ? searchMs : 0)
+    return isSpare
   }
 
   /** A moment that lies ahead, after the clock was set back, is as far away as one behind. */
@@ -143,6 +162,7 @@ export class IssuerKeys {
       keys: stored?.keys,
       fetchedAtMs,
       attemptedAtMs: fetchedAtMs,
+      searchedUntilMs: Number.NEGATIVE_INFINITY,
       hasFailed: false,
       fetching: undefined,
     }
