@@ -38,6 +38,23 @@ const insert = statement(
     }),
 )
 
+/** Without the newest `kept`; where there are not so many, nothing is compared. */
+const trim = statement((db, p: EventPlace & { kept: number }) =>
+  db
+    .deleteFrom('device_event')
+    .where('tenant_id', '=', p.tenantId)
+    .where('device_id', '=', p.deviceId)
+    .where('id', '<=', ({ selectFrom }) =>
+      selectFrom('device_event as kept')
+        .select('kept.id')
+        .where('kept.tenant_id', '=', p.tenantId)
+        .where('kept.device_id', '=', p.deviceId)
+        .orderBy('kept.id', 'desc')
+        .limit(1)
+        .offset(p.kept),
+    ),
+)
+
 const listAfter = statement((db, p: EventPlace & { afterId: string; limit: number }) =>
   db
     .selectFrom('device_event')
@@ -76,7 +93,10 @@ const removeBefore = statement((db, p: { beforeMs: number; limit: number }) =>
     ),
 )
 
-/** What devices are told, kept for a day. */
+/** `eventsPerDeviceMax` of the contract. */
+export const eventsPerDeviceMax = 1_000
+
+/** What devices are told, kept for a day, and no more than the newest of each. */
 export class DeviceEventStore {
   readonly #queries: Queries
 
@@ -84,9 +104,11 @@ export class DeviceEventStore {
     this.#queries = queries
   }
 
+  /** The oldest go where there are too many. */
   async append({ tenantId, deviceId }: EventPlace, event: DeviceEvent): Promise<void> {
     const { data, ...rest } = event
     await this.#queries.run(insert, { tenantId, deviceId, ...rest, data: JSON.stringify(data) })
+    await this.#queries.run(trim, { tenantId, deviceId, kept: eventsPerDeviceMax })
   }
 
   /** Oldest first; `afterId` empty for all that are kept. */
