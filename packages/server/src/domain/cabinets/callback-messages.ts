@@ -5,6 +5,9 @@ import type { PolledCabinet } from './poll-store.ts'
 /** Contract, webhooks: what is not taken within a day is given up. */
 export const callbackLifetimeMs = 86_400_000
 
+/** Of one cabinet for one URL, beside the one that is being tried: a receiver that is away is told of the last calls. */
+export const statusesWaitingMax = 20
+
 export const callbackKinds = {
   status: 'okm-status',
   audit: 'okm-audit',

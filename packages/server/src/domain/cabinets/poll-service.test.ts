@@ -16,6 +16,7 @@ import {
   vectorAcl,
   vectorLocks,
 } from './cabinets.fixture.ts'
+import { statusesWaitingMax } from './callback-messages.ts'
 import type { PollAnswer, PollReport } from './poll.ts'
 
 const urls = { configUrl: '/okm/api/v1/config', auditUrl: '/okm/api/v1/audit' }
@@ -43,6 +44,21 @@ describe.each(engines)('polls of key cabinets on %s', (engine) => {
     await bench.services.cabinets.register(acme, 'acme', draft)
     return draft
   }
+
+  test('status callbacks: for each URL the last of a cabinet wait, however often it calls', async () => {
+    const status = ['https://one.example/s', 'https://two.example/s']
+    const { serial } = await registered({ subscribeUrls: { status } })
+    const beside = await registered({ subscribeUrls: { status } })
+    const { outbox } = bench.core.storage.read
+    const before = await outbox.countWaiting()
+    await poll(beside.serial)
+    for (let count = 0; count < statusesWaitingMax; count++) await poll(serial)
+    const full = before + 2 * (statusesWaitingMax + 1)
+    expect(await outbox.countWaiting()).toBe(full)
+    await Promise.all(Array.from({ length: 20 }, () => poll(serial)))
+    await poll(serial)
+    expect(await outbox.countWaiting()).toBe(full)
+  }, 30_000)
 
   /** What a cabinet holds that takes over whatever it is answered. */
   async function untilSettled(serial: string, report: PollReport): Promise<PollAnswer[]> {

@@ -9,7 +9,7 @@ import { isStorable } from '../users/name-text.ts'
 import type { AccessLists, DigestedList } from './access-lists.ts'
 import { isSerial, urlsOf } from './cabinet.ts'
 import { cabinetNotFound } from './cabinet-service.ts'
-import { statusMessage } from './callback-messages.ts'
+import { statusesWaitingMax, statusMessage } from './callback-messages.ts'
 import type { ContactRecorder } from './contact-recorder.ts'
 import type { ContactNote } from './contact-store.ts'
 import type { ListDigester } from './list-digester.ts'
@@ -129,7 +129,9 @@ export class CabinetPollService {
     await this.#storage.transaction(
       async ({ outbox }) => {
         for (const url of urls) {
-          await outbox.append(cabinet.key.tenantId, statusMessage(url, cabinet, note))
+          const message = statusMessage(url, cabinet, note)
+          await outbox.append(cabinet.key.tenantId, message)
+          await outbox.dropOldest(cabinet.key.tenantId, message, statusesWaitingMax)
         }
       },
       { grouped: true },

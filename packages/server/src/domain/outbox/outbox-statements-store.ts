@@ -63,6 +63,35 @@ export const insert = statement(
     }),
 )
 
+const droppedAtOnce = 100
+
+/** What nobody has claimed of an order key, without the newest of it. */
+export const dropOldest = statement(
+  (
+    db,
+    p: { tenantId: string; target: string; queue: string; orderKey: string; keptCount: number },
+  ) =>
+    db
+      .deleteFrom('outbox')
+      .where('tenant_id', '=', p.tenantId)
+      .where('target', '=', p.target)
+      .where('id', 'in', (eb) =>
+        eb
+          .selectFrom('outbox as o')
+          .select('o.id')
+          .where('o.status', '=', 'WAITING')
+          .where('o.queue', '=', p.queue)
+          .where('o.order_key', '=', p.orderKey)
+          .where('o.claim', '=', 0)
+          .orderBy('o.position', 'desc')
+          .orderBy('o.id', 'desc')
+          .limit(droppedAtOnce)
+          .offset(p.keptCount),
+      )
+      .where('status', '=', 'WAITING')
+      .where('claim', '=', 0),
+)
+
 /** From queue to queue by one seek each, however many messages wait in them; with the first message of each. */
 export const listQueues = statement((db, p: { after: string }) =>
   db

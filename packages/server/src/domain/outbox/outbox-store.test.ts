@@ -55,6 +55,33 @@ describe.each(engines)('the outbox on %s', (engine) => {
     core.storage.transaction(({ outbox }) => outbox.removeClaimed(message))
   const idsOf = (messages: readonly OutboxMessage[]) => messages.map(({ id }) => id)
 
+  test('of what nobody has tried the newest stay, of this target and order key alone', async () => {
+    const ordered = { orderKey: 'k' }
+    const [first = '', ...others] = [
+      await append(ordered),
+      await append(ordered),
+      await append(ordered),
+      await append(ordered),
+      await append(ordered),
+    ]
+    const beside = [await append({ orderKey: 'l' }), await append({ ...ordered, target: 'two' })]
+    const head = await claimFirst('k')
+    expect(head?.id).toBe(first)
+    const drop = () =>
+      core.storage.transaction(({ outbox }) =>
+        outbox.dropOldest(tenantId, { kind: 'plain', target: 'one', ...ordered }, 2),
+      )
+    await drop()
+    await drop()
+    const present = async (id: string, target = 'one') =>
+      (await core.storage.read.outbox.find({ tenantId, target, id })) !== undefined
+    expect(await Promise.all(others.map((id) => present(id)))).toEqual([false, false, true, true])
+    expect(await Promise.all([present(first), present(beside[0] ?? '')])).toEqual([true, true])
+    expect(await present(beside[1] ?? '', 'two')).toBe(true)
+    if (head !== undefined) await remove(head)
+    expect((await claimFirst('k'))?.id).toBe(others[2])
+  })
+
   test('queues are found one after the other, each once, with what is due first in it', async () => {
     await append({ target: 'a' })
     core.clock.advance(5)

@@ -77,6 +77,19 @@ export class OutboxStore {
     return id
   }
 
+  /**
+   * Ends what waits for a target and order key without a trace, but for the newest and for what was tried already: for
+   * news of which a receiver that is away needs no more than the last.
+   */
+  async dropOldest(
+    tenantId: string,
+    { kind, target, orderKey = '' }: Pick<NewMessage, 'kind' | 'target' | 'orderKey'>,
+    keptCount: number,
+  ): Promise<void> {
+    const queue = queueOf(tenantId, kind, target)
+    await this.#queries.run(statements.dropOldest, { tenantId, target, queue, orderKey, keptCount })
+  }
+
   /** The next queues, in order of their text, over all tenants; fewer than `queuesAtOnce` are the last ones. */
   async listQueues(after: string): Promise<WaitingQueue[]> {
     const rows = await this.#queries.all(statements.listQueues, { after })
