@@ -13,7 +13,7 @@ const platformUploadDays = 30
 /** What one process of the installation does beside serving. */
 export function backgroundJobs(composed: ComposedCore): readonly Job[] {
   const { core, storage, retention, tenantPurge, otpListExpiry } = composed
-  const { accessTokens, usage, refusals, holder, cabinets } = composed
+  const { accessTokens, usage, refusals, holder, cabinets, userRecords } = composed
   return [
     { name: 'tenant-purge', everyMs: 5 * secondMs, run: () => tenantPurge.continueAll() },
     {
@@ -62,6 +62,7 @@ export function backgroundJobs(composed: ComposedCore): readonly Job[] {
     },
     // Each process has its own: what it may issue, and what it saw of its callers.
     { name: `issuance-${holder}`, everyMs: secondMs, run: () => core.pki.issuance.issueDue() },
+    { name: `journal-users-${holder}`, everyMs: secondMs, run: () => userRecords.continueDue() },
     { name: `usage-${holder}`, everyMs: secondMs, run: () => usage.flush() },
     {
       name: `cabinet-contacts-${holder}`,

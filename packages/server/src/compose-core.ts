@@ -47,6 +47,7 @@ import { CheckpointService } from '#domain/journal/checkpoint-service.ts'
 import { JournalService } from '#domain/journal/journal-service.ts'
 import { Retention } from '#domain/journal/retention.ts'
 import { Sealer } from '#domain/journal/sealer.ts'
+import { UserRecords } from '#domain/journal/user-records.ts'
 import { composeLocalization } from '#domain/localization/compose-localization.ts'
 import { composeNonces } from '#domain/nonces/compose-nonces.ts'
 import type { ListObserver } from '#domain/otp-lists/list-changes.ts'
@@ -128,6 +129,7 @@ export interface ComposedCore {
   readonly signer: Signer
   readonly pins: PinHasher
   readonly sealer: Sealer
+  readonly userRecords: UserRecords
   readonly retention: Retention
   readonly outboxRetention: OutboxRetention
   readonly platform: PlatformBootstrap
@@ -171,10 +173,14 @@ export function composeCore(parts: CoreParts): ComposedCore {
 
   const settings = new SettingsService({ ...base, outbound })
   const checkpoints = new CheckpointService({ ...base, signer, verifier })
+  const userRecords = new UserRecords(base)
   const sealer = new Sealer({
     ...base,
     holder,
-    afterSealing: (tenantId, head) => checkpoints.afterSealing(tenantId, head),
+    afterSealing: (tenantId, head) => {
+      userRecords.note(tenantId, head.seq)
+      return checkpoints.afterSealing(tenantId, head)
+    },
     observer: { sealingFailed: (error) => observer.backgroundFailed('sealing', error) },
   })
   const accessTokens = new AccessTokens({ ...base, signer, verifier, publicUrl })
@@ -329,7 +335,7 @@ export function composeCore(parts: CoreParts): ComposedCore {
     ...keyless,
     checkpoints,
     pki,
-    journal: new JournalService({ ...base, checkpoints, sealer }),
+    journal: new JournalService({ ...base, checkpoints, sealer, userRecords }),
     webhooks: new WebhookService({ ...base, settings, outbound }),
     webhookDeliveries: new WebhookDeliveryService(base),
   }
@@ -342,7 +348,8 @@ export function composeCore(parts: CoreParts): ComposedCore {
     signer,
     pins,
     sealer,
-    retention: new Retention({ ...base, checkpoints }),
+    userRecords,
+    retention: new Retention({ ...base, checkpoints, userRecords }),
     outboxRetention: new OutboxRetention(base),
     platform: new PlatformBootstrap({ ...base, signer }),
     tenantPurge,

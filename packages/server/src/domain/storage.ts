@@ -31,6 +31,7 @@ import { CheckpointStore } from './journal/checkpoint-store.ts'
 import { CommitChain } from './journal/commit-chain-store.ts'
 import { JournalReaderStore } from './journal/journal-reader-store.ts'
 import { JournalStore } from './journal/journal-store.ts'
+import { UserRecordStore } from './journal/user-record-store.ts'
 import { LeaseStore } from './lease-store.ts'
 import { TemplateStore } from './localization/template-store.ts'
 import { madeOnce, type OnceOf } from './made-once.ts'
@@ -136,6 +137,10 @@ export class Stores {
 
   get journalReader(): JournalReaderStore {
     return this.#once(JournalReaderStore)
+  }
+
+  get userRecords(): UserRecordStore {
+    return this.#once(UserRecordStore)
   }
 
   get directory(): DirectoryStore {

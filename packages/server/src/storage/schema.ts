@@ -49,6 +49,7 @@ export interface Schema
   download_ticket: DownloadTicketTable
   journal_queue: JournalQueueTable
   journal_record: JournalRecordTable
+  journal_user: JournalUserTable
   journal_checkpoint: JournalCheckpointTable
 }
 
@@ -363,6 +364,13 @@ export interface JournalRecordTable {
   at: number
   body: string
   hash: string
+}
+
+/** Which records are about a user, for those up to a seq that the tenant remembers. */
+export interface JournalUserTable {
+  tenant_id: string
+  user_id: string
+  seq: number
 }
 
 export interface JournalCheckpointTable {

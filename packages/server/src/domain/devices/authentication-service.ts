@@ -93,12 +93,16 @@ export class AuthenticationService {
     { userIds, operationId }: { userIds: readonly string[]; operationId: string | undefined },
   ): Promise<Authentication[]> {
     const { keyless } = await this.#settings.settingsFor(caller, tenantId)
-    const { journalReader, devices } = this.#storage.read
+    const { journalReader, userRecords, devices } = this.#storage.read
     const sinceMs = this.#clock() - keyless.telemetryWindowSeconds * 1000
     const fromSeq = await journalReader.findSeqNearId(tenantId, firstUlidAt(sinceMs - disorderMs))
     if (fromSeq === undefined) return []
-    const range = { fromSeq, sinceMs, limit: authenticationsMax }
-    const records = await devices.authentications.list(tenantId, userIds, range)
+    const records = await devices.authentications.list(tenantId, userIds, {
+      fromSeq,
+      sinceMs,
+      listedTo: await userRecords.findListedTo(tenantId),
+      limit: authenticationsMax,
+    })
     const attempts = records.flatMap(asAttempt)
     const deviceIds = [...new Set(attempts.map(({ deviceId }) => deviceId))]
     const thumbprints = await devices.authentications.thumbprintsOf(tenantId, deviceIds)

@@ -1,5 +1,5 @@
 import type { Queries } from '#storage/queries.ts'
-import { dynamicStatement, nothing } from '#storage/statement.ts'
+import { type Builder, dynamicStatement, nothing } from '#storage/statement.ts'
 
 /** A record of the journal that tells of an attempt to prove a user on a device. */
 export interface AttemptRecord {
@@ -17,6 +17,35 @@ const attemptActions = [
   'device.logged-in',
 ]
 
+interface Stretch {
+  readonly fromSeq: number
+  readonly sinceMs: number
+  /** Up to which record the journal lists the records of each user. */
+  readonly listedTo: number
+  readonly limit: number
+}
+
+function fromRecords(db: Builder) {
+  return db.selectFrom('journal_record as r')
+}
+
+/** In the order in which it runs, which `cross join` keeps on both engines. */
+function fromUsers(db: Builder): ReturnType<typeof fromRecords> {
+  return db
+    .selectFrom('journal_user as u')
+    .crossJoin('journal_record as r')
+    .whereRef('r.tenant_id', '=', 'u.tenant_id')
+    .whereRef('r.seq', '=', 'u.seq')
+}
+
+function attempts(start: ReturnType<typeof fromRecords>, { sinceMs, limit }: Stretch) {
+  return start
+    .select(['r.user_id', 'r.at', 'r.body'])
+    .where('r.at', '>', sinceMs)
+    .where('r.action', 'in', attemptActions)
+    .limit(limit)
+}
+
 /** Attempts as the journal has them. */
 export class AuthenticationStore {
   readonly #queries: Queries
@@ -31,25 +60,34 @@ export class AuthenticationStore {
   async list(
     tenantId: string,
     userIds: readonly string[],
-    { fromSeq, sinceMs, limit }: { fromSeq: number; sinceMs: number; limit: number },
+    stretch: Stretch,
   ): Promise<AttemptRecord[]> {
     if (userIds.length === 0) return []
-    const rows = await this.#queries.all(
+    const { fromSeq, listedTo, limit } = stretch
+    const found = await this.#queries.all(
       dynamicStatement((db) =>
-        db
-          .selectFrom('journal_record')
-          .select(['user_id', 'at', 'body'])
-          .where('tenant_id', '=', tenantId)
-          .where('user_id', 'in', userIds)
-          .where('seq', '>=', fromSeq)
-          .where('at', '>', sinceMs)
-          .where('action', 'in', attemptActions)
-          .orderBy('seq', 'desc')
-          .limit(limit),
+        attempts(fromRecords(db), stretch)
+          .where('r.tenant_id', '=', tenantId)
+          .where('r.user_id', 'in', userIds)
+          .where('r.seq', '>=', Math.max(fromSeq, listedTo + 1))
+          .orderBy('r.seq', 'desc'),
       ),
       nothing,
     )
-    return rows.map(({ user_id, at, body }) => ({ userId: user_id, atMs: at, body }))
+    const listed = await this.#queries.all(
+      dynamicStatement((db) =>
+        attempts(fromUsers(db), stretch)
+          .where('u.tenant_id' as 'r.tenant_id', '=', tenantId)
+          .where('u.user_id' as 'r.user_id', 'in', userIds)
+          .where('u.seq' as 'r.seq', '>=', fromSeq)
+          .where('u.seq' as 'r.seq', '<=', listedTo)
+          .orderBy('u.seq' as 'r.seq', 'desc'),
+      ),
+      nothing,
+    )
+    return [...found, ...listed]
+      .slice(0, limit)
+      .map(({ user_id, at, body }) => ({ userId: user_id, atMs: at, body }))
   }
 
   /** RFC 7638 thumbprints of device keys, by device. */

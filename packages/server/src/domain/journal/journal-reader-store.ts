@@ -1,5 +1,5 @@
 import type { Queries } from '#storage/queries.ts'
-import { dynamicStatement, statement } from '#storage/statement.ts'
+import { type Builder, dynamicStatement, statement } from '#storage/statement.ts'
 import type { SealedRecord } from './journal-record.ts'
 
 /** What a query may ask for; all that are given must hold. */
@@ -27,6 +27,27 @@ export interface PlacedRecord extends SealedRecord {
 export interface RecordRange {
   readonly fromSeq: number
   readonly toSeq: number
+}
+
+/** The part of a range from the end that `order` begins at, up to and with `last`; all of it without. */
+export function upTo(
+  { fromSeq, toSeq }: RecordRange,
+  order: 'asc' | 'desc',
+  last: number | undefined,
+): RecordRange {
+  if (last === undefined) return { fromSeq, toSeq }
+  return order === 'asc'
+    ? { fromSeq, toSeq: Math.min(toSeq, last) }
+    : { fromSeq: Math.max(fromSeq, last), toSeq }
+}
+
+/** The seq of the `count`-th record of a range without gaps. */
+export function nthSeq(
+  { fromSeq, toSeq }: RecordRange,
+  order: 'asc' | 'desc',
+  count: number,
+): number {
+  return order === 'asc' ? fromSeq + count - 1 : toSeq - count + 1
 }
 
 const columns = ['seq', 'body', 'hash'] as const
@@ -87,40 +108,6 @@ const findSeqOfId = statement((db, p: { tenantId: string; id: string }) =>
     .where('id', '=', p.id),
 )
 
-interface UserPart {
-  readonly tenantId: string
-  readonly userId: string
-  readonly fromSeq: number
-  readonly toSeq: number
-  readonly offset: number
-}
-
-const findUserSeqUpwards = statement((db, p: UserPart) =>
-  db
-    .selectFrom('journal_record')
-    .select('seq')
-    .where('tenant_id', '=', p.tenantId)
-    .where('user_id', '=', p.userId)
-    .where('seq', '>=', p.fromSeq)
-    .where('seq', '<=', p.toSeq)
-    .orderBy('seq')
-    .limit(1)
-    .offset(p.offset),
-)
-
-const findUserSeqDownwards = statement((db, p: UserPart) =>
-  db
-    .selectFrom('journal_record')
-    .select('seq')
-    .where('tenant_id', '=', p.tenantId)
-    .where('user_id', '=', p.userId)
-    .where('seq', '>=', p.fromSeq)
-    .where('seq', '<=', p.toSeq)
-    .orderBy('seq', 'desc')
-    .limit(1)
-    .offset(p.offset),
-)
-
 /** Reads the chain. Every method reads a bounded number of rows. */
 export class JournalReaderStore {
   readonly #queries: Queries
@@ -159,23 +146,7 @@ export class JournalReaderStore {
     return (await this.#queries.first(findSeqOfId, { tenantId, id }))?.seq
   }
 
-  /** The seq of a user's `count`-th record in a range, from the end that `order` begins at; undefined for fewer. */
-  async findUserSeq(
-    tenantId: string,
-    userId: string,
-    { fromSeq, toSeq }: RecordRange,
-    order: 'asc' | 'desc',
-    count: number,
-  ): Promise<number | undefined> {
-    const find = order === 'asc' ? findUserSeqUpwards : findUserSeqDownwards
-    const part = { tenantId, userId, fromSeq, toSeq, offset: count - 1 }
-    return (await this.#queries.first(find, part))?.seq
-  }
-
-  /**
-   * The records of a range of seq for which the filter holds. The caller bounds the range, and so what is read: a
-   * filter on the user is found by its index, any other is applied row by row.
-   */
+  /** The records of a range of seq for which the filter holds. The caller bounds the range, and so what is read. */
   search(
     tenantId: string,
     { fromSeq, toSeq }: RecordRange,
@@ -184,33 +155,44 @@ export class JournalReaderStore {
     limit: number,
   ): Promise<PlacedRecord[]> {
     return this.#queries.all(
-      dynamicStatement((db) => {
-        let query = db
-          .selectFrom('journal_record')
-          .select(columns)
-          .where('tenant_id', '=', tenantId)
-          .where('seq', '>=', fromSeq)
-          .where('seq', '<=', toSeq)
-        if (filter.userId !== undefined) query = query.where('user_id', '=', filter.userId)
-        if (filter.targetId !== undefined) query = query.where('target_id', '=', filter.targetId)
-        if (filter.targetType !== undefined)
-          query = query.where('target_type', '=', filter.targetType)
-        if (filter.id !== undefined) query = query.where('id', '=', filter.id)
-        if (filter.fromMs !== undefined) query = query.where('at', '>=', filter.fromMs)
-        if (filter.toMs !== undefined) query = query.where('at', '<', filter.toMs)
-        if (filter.outcome !== undefined) query = query.where('outcome', '=', filter.outcome)
-        if (filter.surface !== undefined) query = query.where('surface', '=', filter.surface)
-        if (filter.actorId !== undefined) query = query.where('actor_id', '=', filter.actorId)
-        if (filter.action?.endsWith('.*')) {
-          const noun = filter.action.slice(0, -1)
-          // `noun.` up to the next character after the dot: a range, so that no pattern language is involved.
-          query = query.where('action', '>=', noun).where('action', '<', `${noun.slice(0, -1)}/`)
-        } else if (filter.action !== undefined) {
-          query = query.where('action', '=', filter.action)
-        }
-        return query.orderBy('seq', order).limit(limit)
-      }),
+      dynamicStatement((db) =>
+        matching(
+          fromRecords(db)
+            .where('r.tenant_id', '=', tenantId)
+            .where('r.seq', '>=', fromSeq)
+            .where('r.seq', '<=', toSeq),
+          filter,
+        )
+          .orderBy('r.seq', order)
+          .limit(limit),
+      ),
       {},
     )
   }
+}
+
+function fromRecords(db: Builder) {
+  return db.selectFrom('journal_record as r').select(['r.seq', 'r.body', 'r.hash'])
+}
+
+type RecordQuery = ReturnType<typeof fromRecords>
+
+/** Adds what a filter asks for; a filter on time or place in the chain bounds nothing by itself. */
+export function matching(start: RecordQuery, filter: RecordFilter): RecordQuery {
+  let query = start
+  if (filter.userId !== undefined) query = query.where('r.user_id', '=', filter.userId)
+  if (filter.targetId !== undefined) query = query.where('r.target_id', '=', filter.targetId)
+  if (filter.targetType !== undefined) query = query.where('r.target_type', '=', filter.targetType)
+  if (filter.id !== undefined) query = query.where('r.id', '=', filter.id)
+  if (filter.fromMs !== undefined) query = query.where('r.at', '>=', filter.fromMs)
+  if (filter.toMs !== undefined) query = query.where('r.at', '<', filter.toMs)
+  if (filter.outcome !== undefined) query = query.where('r.outcome', '=', filter.outcome)
+  if (filter.surface !== undefined) query = query.where('r.surface', '=', filter.surface)
+  if (filter.actorId !== undefined) query = query.where('r.actor_id', '=', filter.actorId)
+  if (filter.action?.endsWith('.*')) {
+    const noun = filter.action.slice(0, -1)
+    // `noun.` up to the next character after the dot: a range, so that no pattern language is involved.
+    return query.where('r.action', '>=', noun).where('r.action', '<', `${noun.slice(0, -1)}/`)
+  }
+  return filter.action === undefined ? query : query.where('r.action', '=', filter.action)
 }

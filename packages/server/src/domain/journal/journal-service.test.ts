@@ -13,6 +13,7 @@ import { CheckpointService } from './checkpoint-service.ts'
 import { JournalService } from './journal-service.ts'
 import { Retention } from './retention.ts'
 import { Sealer } from './sealer.ts'
+import { UserRecords } from './user-records.ts'
 
 const overwriteBody = statement((db, p: { tenantId: string; seq: number; body: string }) =>
   db
@@ -45,8 +46,9 @@ describe.each(engines)('the journal on %s', (engine) => {
       nextId,
     })
     sealer = newSealer('a')
-    journal = new JournalService({ storage, checkpoints, sealer, clock })
-    retention = new Retention({ storage, checkpoints, clock })
+    const userRecords = new UserRecords({ storage, clock })
+    journal = new JournalService({ storage, checkpoints, sealer, userRecords, clock })
+    retention = new Retention({ storage, checkpoints, userRecords, clock })
   })
   afterAll(() => core[Symbol.asyncDispose]())
 

@@ -12,9 +12,16 @@ import type { Storage } from '../storage.ts'
 import { firstUlidAt } from '../ulid.ts'
 import type { CheckpointService } from './checkpoint-service.ts'
 import type { Checkpoint } from './checkpoint-store.ts'
-import type { PlacedRecord, RecordFilter, RecordRange } from './journal-reader-store.ts'
+import {
+  nthSeq,
+  type PlacedRecord,
+  type RecordFilter,
+  type RecordRange,
+  upTo,
+} from './journal-reader-store.ts'
 import { exportLine } from './journal-record.ts'
 import type { Sealer } from './sealer.ts'
+import type { UserRecords } from './user-records.ts'
 
 /** Rows that one request may look at; a page may come back short, with a cursor to go on from. */
 const scannedRowsMax = 5_000
@@ -43,6 +50,7 @@ export class JournalService {
   readonly #storage: Storage
   readonly #checkpoints: CheckpointService
   readonly #sealer: Sealer
+  readonly #userRecords: UserRecords
   readonly #clock: Clock
   #runningExports = 0
 
@@ -50,11 +58,13 @@ export class JournalService {
     storage: Storage
     checkpoints: CheckpointService
     sealer: Sealer
+    userRecords: UserRecords
     clock: Clock
   }) {
     this.#storage = dependencies.storage
     this.#checkpoints = dependencies.checkpoints
     this.#sealer = dependencies.sealer
+    this.#userRecords = dependencies.userRecords
     this.#clock = dependencies.clock
   }
 
@@ -75,15 +85,10 @@ export class JournalService {
     const after = decodeCursor(cursor, ['integer'], scope)?.[0]
     const whole = await this.#rangeOf(tenantId, filter)
     if (whole === undefined) return { items: [] }
-    const range = await this.#scanned(tenantId, behind(whole, after, order), filter, order)
-    const rows = await this.#storage.read.journalReader.search(
-      tenantId,
-      range,
-      filter,
-      order,
-      limit,
-    )
-    const reachedEnd = order === 'asc' ? range.toSeq >= whole.toSeq : range.fromSeq <= whole.fromSeq
+    const range = behind(whole, after, order)
+    const { rows, looked } = await this.#search(tenantId, range, { filter, order, limit })
+    const reachedEnd =
+      order === 'asc' ? looked.toSeq >= whole.toSeq : looked.fromSeq <= whole.fromSeq
     const items = rows.map(exportLine)
     const last = rows.at(-1)
     if (rows.length === limit && last !== undefined) {
@@ -92,7 +97,7 @@ export class JournalService {
     if (reachedEnd || filter.id !== undefined) return { items }
     return {
       items,
-      nextCursor: encodeCursor([order === 'asc' ? range.toSeq : range.fromSeq], scope),
+      nextCursor: encodeCursor([order === 'asc' ? looked.toSeq : looked.fromSeq], scope),
     }
   }
 
@@ -273,31 +278,24 @@ export class JournalService {
     if (record?.hash !== statement.hash) verifier.fault(statement.seq, 'CHECKPOINT_MISMATCH')
   }
 
-  /** The part of a range that one request looks at: what the indexes lead to, and 5,000 rows at most. */
-  async #scanned(
+  /** What one request finds in a range, and how much of it it looked at: what indexes lead to, or 5,000 rows. */
+  async #search(
     tenantId: string,
     range: RecordRange,
-    filter: RecordFilter,
-    order: 'asc' | 'desc',
-  ): Promise<RecordRange> {
+    { filter, order, limit }: Pick<RecordQuery, 'order' | 'limit'> & { filter: RecordFilter },
+  ): Promise<{ rows: PlacedRecord[]; looked: RecordRange }> {
     const { journalReader } = this.#storage.read
     const { id, userId } = filter
-    if (id !== undefined) {
-      const seq = await journalReader.findSeqOfId(tenantId, id)
-      return seq === undefined || seq < range.fromSeq || seq > range.toSeq
-        ? range
-        : { fromSeq: seq, toSeq: seq }
+    if (id === undefined && userId !== undefined) {
+      const search = { filter: { ...filter, userId }, order, limit, scannedRowsMax }
+      return this.#userRecords.search(tenantId, range, search)
     }
-    const plainEnd =
-      order === 'asc' ? range.fromSeq + scannedRowsMax - 1 : range.toSeq - scannedRowsMax + 1
-    const end =
-      userId === undefined
-        ? plainEnd
-        : await journalReader.findUserSeq(tenantId, userId, range, order, scannedRowsMax)
-    if (end === undefined) return range
-    return order === 'asc'
-      ? { fromSeq: range.fromSeq, toSeq: Math.min(range.toSeq, end) }
-      : { fromSeq: Math.max(range.fromSeq, end), toSeq: range.toSeq }
+    const looked =
+      id === undefined
+        ? upTo(range, order, nthSeq(range, order, scannedRowsMax))
+        : onlyAt(range, await journalReader.findSeqOfId(tenantId, id))
+    const rows = await journalReader.search(tenantId, looked, filter, order, limit)
+    return { rows, looked }
   }
 
   /** The part of the chain in which the filter's time can lie; undefined for an empty chain. */
@@ -327,4 +325,10 @@ function addTo(verifier: ChainVerifier, record: PlacedRecord): void {
 function behind(range: RecordRange, after: number | undefined, order: 'asc' | 'desc'): RecordRange {
   if (after === undefined) return range
   return order === 'asc' ? { ...range, fromSeq: after + 1 } : { ...range, toSeq: after - 1 }
+}
+
+function onlyAt(range: RecordRange, seq: number | undefined): RecordRange {
+  return seq === undefined || seq < range.fromSeq || seq > range.toSeq
+    ? range
+    : { fromSeq: seq, toSeq: seq }
 }

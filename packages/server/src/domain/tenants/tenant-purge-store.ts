@@ -71,6 +71,7 @@ export const purgedTables: {
   cabinet_tally: ['name'],
   journal_queue: ['id'],
   journal_checkpoint: ['id'],
+  journal_user: ['user_id', 'seq'],
   journal_record: ['seq'],
   idempotent_reply: ['request_key'],
   lease: ['name'],

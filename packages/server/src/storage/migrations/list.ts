@@ -14,6 +14,7 @@ import { apps } from './0012-apps.ts'
 import { nonces } from './0014-nonces.ts'
 import { trustedIssuers } from './0015-trusted-issuers.ts'
 import { signerClosing } from './0016-signer-closing.ts'
+import { journalUsers } from './0018-journal-users.ts'
 
 export interface Migration {
   readonly version: number
@@ -38,6 +39,7 @@ export const migrations: readonly Migration[] = [
   { version: 14, name: 'nonces', statements: nonces },
   { version: 15, name: 'trusted-issuers', statements: trustedIssuers },
   { version: 16, name: 'signer-closing', statements: signerClosing },
+  { version: 18, name: 'journal-users', statements: journalUsers },
 ]
 
 export const latestVersion = migrations.at(-1)?.version ?? 0
