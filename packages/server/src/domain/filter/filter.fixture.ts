@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { expect } from 'vitest'
 
 /** An expression as a property makes it, beside its text. */
 export type Tree<Field extends string> =
@@ -30,7 +31,7 @@ export interface Stored {
 export type FieldReader<Field extends string> = (field: Field) => Stored | null | 'hidden'
 
 /** What the companion document says, with the means of the language alone. */
-export function holds<Field extends string>(tree: Tree<Field>, read: FieldReader<Field>): boolean {
+function holds<Field extends string>(tree: Tree<Field>, read: FieldReader<Field>): boolean {
   if ('join' in tree) {
     return tree.join === 'and'
       ? holds(tree.left, read) && holds(tree.right, read)
@@ -94,6 +95,50 @@ function isLike(text: readonly string[], pattern: readonly string[]): boolean {
   if (head === '%')
     return text.some((_, index) => isLike(text.slice(index), rest)) || isLike([], rest)
   return text.length > 0 && (head === '_' || head === text[0]) && isLike(text.slice(1), rest)
+}
+
+/** Where filters are asked, and what the reference makes of them. */
+export interface Comparison<Row extends { readonly id: string }, Field extends string, Place> {
+  readonly rows: fc.Arbitrary<Row[]>
+  readonly tree: fc.Arbitrary<Tree<Field>>
+  /** What the fields are called in a filter. */
+  readonly names: Readonly<Record<Field, string>>
+  /** Stores rows where no others are. */
+  store(rows: readonly Row[]): Promise<Place>
+  /** The ids of the rows that fit, in order, on each engine. */
+  select(place: Place, filters: readonly string[]): Promise<readonly string[][]>
+  readerOf(row: Row, place: Place): FieldReader<Field>
+}
+
+/**
+ * Asks random filters about random rows: every engine must say what {@link holds} says. @returns how many were compared.
+ */
+export async function compareWithReference<
+  Row extends { readonly id: string },
+  Field extends string,
+  Place,
+>(
+  { rows, tree, names, store, select, readerOf }: Comparison<Row, Field, Place>,
+  numRuns: number,
+): Promise<number> {
+  let compared = 0
+  const trees = fc.array(tree, { minLength: 6, maxLength: 12 })
+  await fc.assert(
+    fc.asyncProperty(rows, trees, fc.gen(), async (all, expressions, gen) => {
+      const pick: Pick = (...ways) => gen(() => fc.constantFrom(...ways))
+      const place = await store(all)
+      for (const one of expressions) {
+        const text = spell(one, pick, names)
+        if (text === undefined) continue
+        const fits = all.filter((row) => holds(one, readerOf(row, place)))
+        const wanted = fits.map(({ id }) => id)
+        expect(await select(place, [text]), text).toEqual([wanted, wanted])
+        compared++
+      }
+    }),
+    { numRuns },
+  )
+  return compared
 }
 
 const letters = [
@@ -197,14 +242,14 @@ export function leafOf<Field extends string>(
 }
 
 /** Draws one of several. */
-export type Pick = <T>(...all: readonly T[]) => T
+type Pick = <T>(...all: readonly T[]) => T
 
 /**
  * The text of an expression; `pick` draws among spellings, `names` are those of the fields.
  *
  * @returns undefined where no quotation can hold a value.
  */
-export function spell<Field extends string>(
+function spell<Field extends string>(
   tree: Tree<Field>,
   pick: Pick,
   names: Readonly<Record<Field, string>>,
