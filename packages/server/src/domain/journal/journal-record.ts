@@ -69,10 +69,23 @@ export function writeRecord(
   return {
     tenantId,
     id,
-    head: `{"action":"${action}","actor":${actor},"at":"${new Date(atMs).toISOString()}","detail":${canonicalMembers(detail)},"id":"${id}","outcome":"${outcome}"`,
+    head: `{"action":"${action}","actor":${actor},"at":"${instantOf(atMs)}","detail":${canonicalMembers(detail)},"id":"${id}","outcome":"${outcome}"`,
     middle: `,"requestId":${canonicalJson(caller.requestId)}`,
-    tail: `,"surface":"${caller.surface}","target":${canonicalJson(target)},"tenantId":"${tenantId}","userId":${canonicalJson(userId)},"v":1}`,
+    tail: `,"surface":"${caller.surface}","target":${canonicalTarget(target)},"tenantId":"${tenantId}","userId":${canonicalJson(userId)},"v":1}`,
   }
+}
+
+function canonicalTarget(target: NonNullable<JournalEntry['target']> | null): string {
+  if (target === null) return 'null'
+  return `{"id":${canonicalJson(target.id)},"type":${canonicalJson(target.type)}}`
+}
+
+/** The moment that was written down last: many records are of one millisecond. */
+let lastInstant = { atMs: Number.NaN, text: '' }
+
+function instantOf(atMs: number): string {
+  if (atMs !== lastInstant.atMs) lastInstant = { atMs, text: new Date(atMs).toISOString() }
+  return lastInstant.text
 }
 
 /** A record in its place: the canonical text without `hash`, and its hash. */
