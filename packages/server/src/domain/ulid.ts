@@ -15,6 +15,8 @@ export type IdSource = () => string
 export function createIdSource(clock: Clock, randomness: Randomness): IdSource {
   let lastTimeMs = -1
   let timePart = ''
+  /** All but the last character, which is the one that changes within a millisecond. */
+  let head = ''
   const digits = new Uint8Array(randomLength)
   let drawn: Uint8Array = new Uint8Array(0)
   let drawnAt = 0
@@ -34,21 +36,28 @@ export function createIdSource(clock: Clock, randomness: Randomness): IdSource {
       drawnAt += randomLength
       // Leaves room above, so that counting up within the millisecond cannot overflow.
       digits[0] = (digits[0] ?? 0) & 15
-    } else {
-      countUp(digits)
+      head = timePart + encodeDigits(digits.subarray(0, -1))
+    } else if (countUp(digits) < randomLength - 1) {
+      head = timePart + encodeDigits(digits.subarray(0, -1))
     }
-    let id = timePart
-    for (let index = 0; index < randomLength; index++) id += crockfordAlphabet[digits[index] ?? 0]
-    return id
+    return head + (crockfordAlphabet[digits[randomLength - 1] ?? 0] ?? '')
   }
 }
 
-function countUp(digits: Uint8Array): void {
+/** @returns the index of the first digit that changed. */
+function countUp(digits: Uint8Array): number {
   for (let index = digits.length - 1; index >= 0; index--) {
     const next = (digits[index] ?? 0) + 1
     digits[index] = next & 31
-    if (next < 32) return
+    if (next < 32) return index
   }
+  return 0
+}
+
+function encodeDigits(digits: Uint8Array): string {
+  let text = ''
+  for (const digit of digits) text += crockfordAlphabet[digit] ?? ''
+  return text
 }
 
 function encodeTime(timeMs: number): string {
