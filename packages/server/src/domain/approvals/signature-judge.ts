@@ -45,8 +45,8 @@ export interface CheckedSignature {
   readonly certificateChain: readonly string[]
 }
 
-/** As many as keep the thread pool busy; what one of them does on the event loop between two waits takes well below a millisecond. */
-const checksAtOnceMax = 4
+/** One goes on while the thread pool is busy with another; more would only go on in the same turn of the event loop. */
+const checksAtOnceMax = 2
 const checksWaitingMax = 1_000
 
 /** Judges CMS signatures of devices: form, signature, certificate, time, content; in this order. */

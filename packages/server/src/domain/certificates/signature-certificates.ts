@@ -24,7 +24,7 @@ export interface UsableCertificate {
 export type CertificateFault = 'unknown' | 'other_owner' | 'revoked' | 'replaced' | 'path'
 
 /** So that no more of them go on in one turn of the event loop. */
-const pathsAtOnceMax = 4
+const pathsAtOnceMax = 2
 const pathsWaitingMax = 1_000
 /** Certificates that one user has on one device at most. */
 const liveMax = 100
