@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream'
 import type { Client, QueryArrayResult } from 'pg'
+import { type ElementType, encodeArray } from './postgres-array.ts'
 import { type Result, type Send, sendDirectly, translatePostgres } from './postgres-connection.ts'
 import type { Compiled, Value } from './statement.ts'
 
@@ -70,7 +71,14 @@ export function sendInBatches(client: Client): Send {
     cork()
     const batch = batchOf(compiled, form, types)
     const values = types.flatMap((type, column) =>
-      type === 'null' ? [] : [executions.map((each) => each.values[column])],
+      type === 'null'
+        ? []
+        : [
+            encodeArray(
+              type,
+              executions.map((each) => each.values[column]),
+            ),
+          ],
     )
     client.query<unknown[]>({ ...batch, values, rowMode: 'array' }).then(
       (result) => settle(executions, form, result),
@@ -218,7 +226,7 @@ function batchOf(compiled: Compiled, form: BatchForm, types: readonly ColumnType
 }
 
 /** Of a column without any value nobody knows the type, so it stands in the text. */
-type ColumnType = 'text' | 'bigint' | 'null'
+type ColumnType = ElementType | 'null'
 
 /** The types of the values, position by position; undefined where they differ or have no array form here. */
 function typesOf(executions: readonly Execution[]): ColumnType[] | undefined {
