@@ -23,37 +23,9 @@ const findHead = statement((db, p: { tenantId: string }) =>
     .limit(1),
 )
 
-const recordColumns = [
-  'tenant_id',
-  'seq',
-  'id',
-  'action',
-  'outcome',
-  'surface',
-  'actor_id',
-  'user_id',
-  'target_type',
-  'target_id',
-  'at',
-  'body',
-  'hash',
-] as const
-
 type RowParameters = Record<string, Value>
 
-/** Inserts a fixed number of records; `p` has a member `<column>_<row>` for each value. */
-function insertRecords(rowCount: number) {
-  return statement((db: Builder, p: RowParameters) =>
-    db
-      .insertInto('journal_record')
-      .values(
-        Array.from({ length: rowCount }, (_row, row) =>
-          Object.fromEntries(recordColumns.map((column) => [column, p[`${column}_${row}`]])),
-        ) as never,
-      ),
-  )
-}
-
+/** Deletes a fixed number of records; `p` has a member `id_<row>` for each. */
 function deleteQueued(rowCount: number) {
   return statement((db: Builder, p: RowParameters) =>
     db
@@ -93,8 +65,6 @@ const insertPlaced = statement((db, p: ChainedRecord & { tenantId: string }) =>
   }),
 )
 
-const insertOne = insertRecords(1)
-const insertBulk = insertRecords(bulkRowCount)
 const deleteOne = deleteQueued(1)
 const deleteBulk = deleteQueued(bulkRowCount)
 
@@ -108,12 +78,6 @@ export interface ChainedRecord extends SealedRecord, RecordIndex {
   readonly seq: number
   readonly id: string
 }
-
-/** Names of parameters are made once: making them for every record took longer than writing it. */
-const parameterNames: readonly (readonly string[])[] = Array.from(
-  { length: bulkRowCount },
-  (_row, row) => recordColumns.map((column) => `${column}_${row}`),
-)
 
 /** Puts records into the chain; on engines with a queue, moves them there. */
 export class ChainStore {
@@ -140,18 +104,14 @@ export class ChainStore {
 
   /** Appends records to the chain and takes exactly these out of the queue. */
   async append(tenantId: string, records: readonly ChainedRecord[]): Promise<void> {
-    const work: Promise<number>[] = []
-    let start = 0
-    for (; start + bulkRowCount <= records.length; start += bulkRowCount) {
-      const parameters = parametersOf(tenantId, records.slice(start, start + bulkRowCount))
-      work.push(
-        this.#queries.run(insertBulk, parameters),
-        this.#queries.run(deleteBulk, parameters),
-      )
+    const work: Promise<unknown>[] = records.map((record) => this.insert(tenantId, record))
+    const bulkEnd = records.length - (records.length % bulkRowCount)
+    for (let start = 0; start < bulkEnd; start += bulkRowCount) {
+      const parameters = namesOf(tenantId, records.slice(start, start + bulkRowCount))
+      work.push(this.#queries.run(deleteBulk, parameters))
     }
-    for (; start < records.length; start++) {
-      const parameters = parametersOf(tenantId, records.slice(start, start + 1))
-      work.push(this.#queries.run(insertOne, parameters), this.#queries.run(deleteOne, parameters))
+    for (const record of records.slice(bulkEnd)) {
+      work.push(this.#queries.run(deleteOne, namesOf(tenantId, [record])))
     }
     await Promise.all(work)
   }
@@ -162,28 +122,6 @@ export class ChainStore {
   }
 }
 
-function parametersOf(tenantId: string, records: readonly ChainedRecord[]): RowParameters {
-  const parameters: RowParameters = { tenantId }
-  records.forEach((record, row) => {
-    const values = [
-      tenantId,
-      record.seq,
-      record.id,
-      record.action,
-      record.outcome,
-      record.surface,
-      record.actorId,
-      record.userId,
-      record.targetType,
-      record.targetId,
-      record.atMs,
-      record.body,
-      record.hash,
-    ]
-    const names = parameterNames[row] ?? []
-    values.forEach((value, index) => {
-      parameters[names[index] ?? ''] = value
-    })
-  })
-  return parameters
+function namesOf(tenantId: string, records: readonly ChainedRecord[]): RowParameters {
+  return { tenantId, ...Object.fromEntries(records.map(({ id }, row) => [`id_${row}`, id])) }
 }
