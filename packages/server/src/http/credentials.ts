@@ -26,6 +26,14 @@ export function splitAuthorization(
   return scheme === '' ? undefined : { scheme: scheme.toLowerCase(), value }
 }
 
+/** The bearer token of a request; undefined for any other scheme, and for a header that comes more than once. */
+export function bearerOf(request: FastifyRequest): string | undefined {
+  const { authorization } = request.headers
+  if (authorization === undefined || isRepeatedHeader(request, 'authorization')) return undefined
+  const { scheme, value } = splitAuthorization(authorization) ?? {}
+  return scheme === 'bearer' ? value : undefined
+}
+
 /**
  * Reads what follows `Basic` (RFC 7617): the id holds no colon, the secret may.
  *

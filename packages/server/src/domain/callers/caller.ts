@@ -82,6 +82,13 @@ export class Caller {
     })
   }
 
+  /** Nobody in particular: callers of what is public, and whoever was refused. */
+  static anonymous(origin: Pick<CallerIdentity, 'address' | 'surface' | 'requestId'>): Caller {
+    const { address, surface, requestId } = origin
+    const nobody = { type: 'ANONYMOUS', id: null, tenantId: null, scopes: [] } as const
+    return new Caller({ ...nobody, address, surface, requestId })
+  }
+
   get isPlatform(): boolean {
     return this.tenantId === null
   }

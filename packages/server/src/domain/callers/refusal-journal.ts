@@ -84,13 +84,7 @@ export class RefusalJournal {
   }
 
   async #record({ homeId, target, reason, origin }: Refusal, count: number): Promise<void> {
-    const caller = new Caller({
-      type: 'ANONYMOUS',
-      id: null,
-      tenantId: null,
-      scopes: [],
-      ...origin,
-    })
+    const caller = Caller.anonymous(origin)
     await this.#storage.transaction(
       async ({ journal }) => {
         await journal.append(caller, homeId, {

@@ -26,7 +26,7 @@ type Authenticate = (
 export function authenticator(core: Core, publicUrl: () => string): Authenticate {
   return async (request, operation, path) => {
     const required = rolesOf(operation)
-    if (required.includes('public')) return anonymous(request)
+    if (required.includes('public')) return Caller.anonymous(origin(request))
     const tenantId = path.tenantId ?? path.tenant ?? ''
     const caller = await callerOf(core, request, { tenantId, publicUrl })
     if (caller.tenantId !== null && caller.tenantId !== tenantId) {
@@ -86,16 +86,6 @@ async function callerOf(
     url: publicUrl() + pathOnly,
   }
   return (await core.deviceGate.enter(call, origin(request))).caller
-}
-
-function anonymous(request: FastifyRequest): Caller {
-  return new Caller({
-    type: 'ANONYMOUS',
-    id: null,
-    tenantId: null,
-    scopes: [],
-    ...origin(request),
-  })
 }
 
 function origin(request: FastifyRequest) {

@@ -108,7 +108,10 @@ export const deleteClientPropertyByName: Endpoint<'deleteClientPropertyByName'> 
 }
 
 const booleanMembers: readonly string[] = ['readOnly', 'notify', 'inKeystorage']
-const booleans: Readonly<Record<string, boolean>> = { true: true, false: false }
+const booleans: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['false', false],
+])
 
 /** The samples of the page have booleans and `cpFlags` as texts (ast.md, section 10). */
 export function withPropertyTypes(body: unknown): unknown {
@@ -120,7 +123,7 @@ export function withPropertyTypes(body: unknown): unknown {
 
 function typed(member: string, value: unknown): unknown {
   if (typeof value !== 'string') return value
-  if (booleanMembers.includes(member)) return booleans[value] ?? value
+  if (booleanMembers.includes(member)) return booleans.get(value) ?? value
   return member === 'cpFlags' && /^\d{1,3}$/.test(value) ? Number(value) : value
 }
 

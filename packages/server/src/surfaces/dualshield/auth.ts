@@ -8,7 +8,7 @@ import {
   clientCertificateThumbprint,
 } from '#http/client-certificate.ts'
 import type { Operation } from '#http/contract.ts'
-import { isRepeatedHeader } from '#http/credentials.ts'
+import { bearerOf, isRepeatedHeader } from '#http/credentials.ts'
 
 /** Scopes of this surface: as the contract names them, and as accounts are granted them. */
 export const scopesByWireName: Readonly<Record<string, Scope>> = {
@@ -27,7 +27,7 @@ export function originOf(request: FastifyRequest) {
  */
 export function agentAuthenticator(core: Core, certificates: ClientCertificateHeader | undefined) {
   return async (request: FastifyRequest, operation: Operation): Promise<Caller> => {
-    if (operation.security.length === 0) return anonymous(request)
+    if (operation.security.length === 0) return Caller.anonymous(originOf(request))
     const caller = await authenticate(core, certificates, request)
     caller.require(scopeOf(operation))
     if (caller.tenantId === null) {
@@ -47,19 +47,9 @@ export async function authenticate(
   if (isRepeatedHeader(request, 'authorization')) {
     throw new DomainError('unauthenticated', 'The credential cannot be read.')
   }
-  const [, bearer] = /^bearer +([^ ]+)$/i.exec(request.headers.authorization ?? '') ?? []
+  const bearer = bearerOf(request)
   const certificateThumbprint = clientCertificateThumbprint(request, certificates)
   return core.authenticator.authenticate({ bearer, certificateThumbprint }, originOf(request))
-}
-
-function anonymous(request: FastifyRequest): Caller {
-  return new Caller({
-    type: 'ANONYMOUS',
-    id: null,
-    tenantId: null,
-    scopes: [],
-    ...originOf(request),
-  })
 }
 
 /** The scope that the contract asks for; without any no agent would get in. */

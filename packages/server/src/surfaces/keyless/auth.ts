@@ -19,7 +19,7 @@ export async function authenticate(
 ): Promise<Caller> {
   const origin = { address: request.ip, surface: 'keyless', requestId: request.id } as const
   if (operation?.security.length === 0) {
-    return new Caller({ type: 'ANONYMOUS', id: null, tenantId: null, scopes: [], ...origin })
+    return Caller.anonymous(origin)
   }
   const apiKey = isRepeatedHeader(request, header) ? undefined : request.headers[header]
   const presented = { apiKey: typeof apiKey === 'string' ? apiKey : undefined }

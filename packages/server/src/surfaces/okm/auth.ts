@@ -5,7 +5,7 @@ import type { Core } from '#domain/core.ts'
 import { DomainError } from '#domain/errors.ts'
 import { type ClientCertificateHeader, clientCertificate } from '#http/client-certificate.ts'
 import type { Operation } from '#http/contract.ts'
-import { isRepeatedHeader } from '#http/credentials.ts'
+import { bearerOf, isRepeatedHeader } from '#http/credentials.ts'
 import { isForDevices } from './errors.ts'
 import { findScope } from './scopes.ts'
 
@@ -39,7 +39,7 @@ export function authenticator(
       )
       return cabinetCaller(request, serialNumber)
     }
-    if (operation.security.length === 0) return anonymous(request)
+    if (operation.security.length === 0) return Caller.anonymous(originOf(request))
     const caller = await core.authenticator.authenticate(
       presentedIn(request, operation),
       originOf(request),
@@ -54,15 +54,10 @@ export function authenticator(
 
 /** A credential that is repeated is none: which of them somebody in front has looked at is not known. */
 function presentedIn(request: FastifyRequest, operation: Operation) {
-  const { headers } = request
   const isForKey = operation.security.some((scheme) => 'apiKey' in scheme)
-  if (isRepeatedHeader(request, isForKey ? 'api-key' : 'authorization')) return {}
-  if (isForKey) {
-    const key = headers['api-key']
-    return { apiKey: typeof key === 'string' ? key : undefined }
-  }
-  const [, bearer] = /^bearer +([^ ]+)$/i.exec(headers.authorization ?? '') ?? []
-  return { bearer }
+  if (!isForKey) return { bearer: bearerOf(request) }
+  const key = isRepeatedHeader(request, 'api-key') ? undefined : request.headers['api-key']
+  return { apiKey: typeof key === 'string' ? key : undefined }
 }
 
 /** The one scope that the contract asks for; without any no account would get in. */
@@ -80,16 +75,6 @@ function cabinetCaller(request: FastifyRequest, serial: string | undefined): Cal
   return new Caller({
     type: 'CABINET',
     id: serial ?? null,
-    tenantId: null,
-    scopes: [],
-    ...originOf(request),
-  })
-}
-
-function anonymous(request: FastifyRequest): Caller {
-  return new Caller({
-    type: 'ANONYMOUS',
-    id: null,
     tenantId: null,
     scopes: [],
     ...originOf(request),

@@ -14,26 +14,13 @@ export async function authenticate(
   operation: Operation,
 ): Promise<Caller> {
   const accepted = requiredScopes(operation)
-  if (accepted.length === 0) return anonymous(request)
   const origin = { address: request.ip, surface: 'native', requestId: request.id } as const
+  if (accepted.length === 0) return Caller.anonymous(origin)
   const { caller } = await core.authenticator.identify(presentedIn(request), origin)
   if (!accepted.some((scope) => caller.has(scope))) {
     throw new DomainError('forbidden', 'The credential lacks the scope.')
   }
   return caller
-}
-
-/** Nobody in particular: callers of public operations. */
-function anonymous(request: FastifyRequest): Caller {
-  return new Caller({
-    type: 'ANONYMOUS',
-    id: null,
-    address: request.ip,
-    surface: 'native',
-    requestId: request.id,
-    tenantId: null,
-    scopes: [],
-  })
 }
 
 /** What operations require, read from the contract at their first request. */

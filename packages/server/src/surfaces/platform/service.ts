@@ -1,4 +1,5 @@
 import { DomainError } from '#domain/errors.ts'
+import { bearerOf } from '#http/credentials.ts'
 import type { Endpoint } from './endpoint.ts'
 import { noStore } from './wire.ts'
 
@@ -25,8 +26,7 @@ export const getReadiness: Endpoint<'getReadiness'> = async ({ core }) => {
 /** Figures for Prometheus. */
 export const getMetrics: Endpoint<'getMetrics'> = async ({ core, request }) => {
   const { isMetricsToken, metrics } = core.service
-  const [scheme = '', token = ''] = (request.headers.authorization ?? '').split(' ')
-  if (isMetricsToken !== undefined && !(/^bearer$/i.test(scheme) && isMetricsToken(token))) {
+  if (isMetricsToken !== undefined && !isMetricsToken(bearerOf(request) ?? '')) {
     throw new DomainError('unauthenticated', 'The metrics need their token.')
   }
   return { status: 200, body: await metrics.render(), headers: noStore }
