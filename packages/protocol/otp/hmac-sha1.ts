@@ -138,7 +138,7 @@ function compress(from: Int32Array, target: Int32Array): void {
   target[4] = at(from, 4) + e
 }
 
-/** Modulo 2^32. Every step says so: the engine then adds machine words, which takes two thirds of the time. */
+/** Modulo 2^32. Every step says so: the engine then adds machine words, and no wider numbers. */
 function sum(
   rotated: number,
   mixed: number,

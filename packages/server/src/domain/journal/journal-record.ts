@@ -1,8 +1,8 @@
 import {
   canonicalJson,
   canonicalMembers,
-  type JsonMembers,
   type JsonValue,
+  type PartialMembers,
 } from '@countersign/protocol/encoding/jcs.ts'
 import { recordHash } from '@countersign/protocol/journal/chain.ts'
 import type { Caller } from '../callers/caller.ts'
@@ -15,7 +15,7 @@ export interface JournalEntry {
   readonly target?: { readonly type: string; readonly id: string } | null
   readonly userId?: string | null
   /** Never a code, PIN, secret or text shown to a user. Numbers are integers; undefined members are left out. */
-  readonly detail?: JsonMembers
+  readonly detail?: PartialMembers
 }
 
 /** A record without its place in the chain, its canonical text cut where `prevHash` and `seq` will stand. */

@@ -1,4 +1,4 @@
-import type { JsonMembers, JsonValue } from '@countersign/protocol/encoding/jcs.ts'
+import type { JsonValue, PartialMembers } from '@countersign/protocol/encoding/jcs.ts'
 import { positionAt } from '../otp-lists/code-tags.ts'
 import { labelOf } from '../otp-lists/otp-list.ts'
 import type { ListTrial, TokenTrial, Trial } from './evaluation.ts'
@@ -61,7 +61,7 @@ function describeList({ candidate, finding }: ListTrial): JsonValue {
 }
 
 /** The caller's context, under names that cannot collide with ours. */
-export function describeContext(context: VerificationContext | undefined): JsonMembers {
+export function describeContext(context: VerificationContext | undefined): PartialMembers {
   if (context === undefined) return {}
   const { address: clientAddress, application, transactionId, userAgent } = context
   return { clientAddress, application, transactionId, userAgent }

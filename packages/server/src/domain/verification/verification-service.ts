@@ -1,4 +1,4 @@
-import type { JsonMembers } from '@countersign/protocol/encoding/jcs.ts'
+import type { PartialMembers } from '@countersign/protocol/encoding/jcs.ts'
 import { normaliseCode } from '@countersign/protocol/otp/code.ts'
 import { type PinHasher, PinQueueFullError } from '#custody/pin-hasher.ts'
 import { sha256Hex } from '#custody/secrets.ts'
@@ -218,7 +218,7 @@ function entryOf(
   }
 }
 
-function describeSearch({ credential }: Decision, tried: readonly Trial[]): JsonMembers {
+function describeSearch({ credential }: Decision, tried: readonly Trial[]): PartialMembers {
   const match = credential && tried.find(({ finding }) => finding.kind === 'match')
   if (match !== undefined) return { match: describeMatch(match) }
   return tried.length === 0 ? {} : { tried: describeTrials(tried) }
