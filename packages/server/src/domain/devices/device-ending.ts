@@ -84,7 +84,8 @@ export class DeviceEnding {
   }
 
   /**
-   * Ends a user's link: certificates and tokens of this user on this device are void, the device stays.
+   * Ends a user's link: certificates and tokens of this user on this device are void, their properties on it
+   * go, the device stays.
    *
    * @returns false when it had ended already.
    */
@@ -100,6 +101,8 @@ export class DeviceEnding {
   ): Promise<boolean> {
     const { tenantId, deviceId, userId, reason } = link
     if (!(await stores.deviceLinks.end({ tenantId, deviceId, userId }, this.#clock()))) return false
+    // After the link: whoever writes one holds it.
+    await stores.properties.removeOfLink({ tenantId, deviceId, userId })
     await this.#certificates.revokeOfDevice(stores, caller, { tenantId, deviceId, userId })
     const place = { tenantId, deviceId, userId }
     await this.tell(stores, place, 'client.disconnect', { reason: 'unlinked' })

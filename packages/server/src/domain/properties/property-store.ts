@@ -111,6 +111,14 @@ const removeOfUser = statement((db, p: { tenantId: string; userId: string }) =>
   db.deleteFrom('property').where('tenant_id', '=', p.tenantId).where('user_id', '=', p.userId),
 )
 
+const removeOfLink = statement((db, p: { tenantId: string; userId: string; deviceId: string }) =>
+  db
+    .deleteFrom('property')
+    .where('tenant_id', '=', p.tenantId)
+    .where('user_id', '=', p.userId)
+    .where('device_id', '=', p.deviceId),
+)
+
 const removeOfDevice = statement((db, p: { tenantId: string; deviceId: string }) =>
   db
     .deleteFrom('property')
@@ -171,6 +179,16 @@ export class PropertyStore {
   /** @returns false when there was none. */
   async remove(tenantId: string, id: string): Promise<boolean> {
     return (await this.#queries.run(remove, { tenantId, id })) === 1
+  }
+
+  /** Those of a user on one device. */
+  async removeOfLink(link: {
+    readonly tenantId: string
+    readonly userId: string
+    readonly deviceId: string
+  }): Promise<void> {
+    const { tenantId, userId, deviceId } = link
+    await this.#queries.run(removeOfLink, { tenantId, userId, deviceId })
   }
 
   /** All of the user, also those on single devices. @returns how many went. */

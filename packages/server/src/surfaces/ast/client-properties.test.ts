@@ -417,6 +417,26 @@ describe.each(engines)('Client Properties on %s', (engine) => {
       await expect(ast.core.properties.get(caller, 'acme', to)).rejects.toThrow('another place')
     })
 
+    test('goes with the link to the client, also when it is made at that moment; others stay', async () => {
+      const device = await ast.addDevice('parted')
+      await ast.addUser('stays')
+      await ast.link(device, 'stays')
+      const onDevice = { astClientId: device.id }
+      const own = await created('own', { userId: 'parted', ...onDevice })
+      const everywhere = await created('everywhere', { userId: 'parted' })
+      const others = await created('own', { userId: 'stays', ...onDevice })
+      const names = Array.from({ length: 10 }, (_, n) => `racer-${n}`)
+      const [unlinked] = await Promise.all([
+        ast.call('POST /users/parted/unlink'),
+        ...names.map((name) => create(name, { userId: 'parted', ...onDevice })),
+      ])
+      expect(unlinked.status).toBe(204)
+      expect((await read(own)).status).toBe(404)
+      expect([(await read(everywhere)).status, (await read(others)).status]).toEqual([200, 200])
+      const { properties } = ast.api.app.composed.storage.read
+      expect(await properties.hasAsMany('acme', 'parted', 2)).toBe(false)
+    })
+
     test('goes with the client, with the data of the user, and with the user', async () => {
       const device = await ast.addDevice('leaver')
       const { properties } = ast.api.app.composed.storage.read
@@ -426,9 +446,8 @@ describe.each(engines)('Client Properties on %s', (engine) => {
       }
       await created('on-client', { userId: 'leaver', astClientId: device.id })
       await created('on-all', { userId: 'leaver', visibility: ['INTERNAL'] })
-      await ast.call('POST /users/leaver/unlink')
-      expect(await left()).toBe(2)
-      expect((await ast.call(`DELETE /astclients/${device.id}`)).status).toBe(204)
+      await device.login()
+      expect((await device.call('DELETE /device')).status).toBe(204)
       expect(await left()).toBe(1)
       expect((await ast.call('DELETE /users/leaver')).status).toBe(204)
       expect(await left()).toBe(0)
