@@ -131,6 +131,26 @@ describe.each(engines)('batch assignment on %s', (engine) => {
     expect(await run(rows, 'abort')).toMatchObject({ total: 230, unchanged: 230, failed: 0 })
   })
 
+  test('PINs of batches stand two at a time in the queue of PINs; too many batches are sent away', async () => {
+    const serials: string[] = []
+    for (let index = 0; index < 16; index++) serials.push((await token()).serial)
+    const batch = (digit: number) =>
+      run(serials.map((serial, index) => `${jsmith},${serial},,${digit}${100 + index}`))
+    let deepest = 0
+    const watch = setInterval(() => {
+      deepest = Math.max(deepest, bench.pins.queueDepth)
+    }, 1)
+    const outcomes = await Promise.allSettled([1, 2, 3, 4, 5, 6].map(batch))
+    clearInterval(watch)
+    expect(deepest).toBeLessThanOrEqual(2)
+    const refused = outcomes.filter(({ status }) => status === 'rejected')
+    expect(refused).toHaveLength(2)
+    for (const outcome of refused) {
+      expect(outcome).toMatchObject({ reason: { code: 'too_many_requests' } })
+    }
+    expect(await batch(7)).toMatchObject({ assigned: 16, failed: 0 })
+  }, 60_000)
+
   test('a file that cannot be read is an answer, and nothing is done', async () => {
     const request = {
       csv: 'a,b\n',

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PinHasher } from '#custody/pin-hasher.ts'
+import { BoundedWork } from '../bounded-work.ts'
 import type { Caller } from '../callers/caller.ts'
 import type { Clock } from '../clock.ts'
 import { DomainError } from '../errors.ts'
@@ -8,7 +9,12 @@ import type { IdSource } from '../ulid.ts'
 import { assign, holdToken } from './assigning.ts'
 import { applyChanges, recordChanges } from './assignment-changes.ts'
 import { type BatchFile, BatchFileFault, type BatchLine, readBatchFile } from './batch-file.ts'
-import { type BatchFault, BatchResolver, type ResolvedRow } from './batch-resolver.ts'
+import {
+  type BatchFault,
+  BatchResolver,
+  type ResolvedRow,
+  rowsLookedUpAtOnce,
+} from './batch-resolver.ts'
 import { requireActive } from './otp-token.ts'
 import { requireTokenAdmin } from './token-rights.ts'
 
@@ -41,6 +47,11 @@ const rowsAtOnce = 100
 /** Rows after which the event loop gets a turn within a transaction. */
 const rowsPerTurn = 25
 
+/** PINs of all batches that stand in the queue of PINs: a login waits behind so many of them and no more. */
+const pinsAtOnceMax = 2
+/** Whoever comes with another one is sent away before anything is done. */
+const batchesAtOnceMax = 4
+
 /** All rows are undone. */
 class BatchUndone extends Error {
   override readonly name = 'BatchUndone'
@@ -56,6 +67,17 @@ class BatchUndone extends Error {
 export class BatchAssignmentService {
   readonly #storage: Storage
   readonly #pins: PinHasher
+  readonly #batches = new BoundedWork({
+    atOnceMax: batchesAtOnceMax,
+    waitingMax: 0,
+    refusal: 'Too many batches with PINs are under way.',
+  })
+  readonly #pinTurns = new BoundedWork({
+    atOnceMax: pinsAtOnceMax,
+    // All that the batches under way have to compute at a time.
+    waitingMax: batchesAtOnceMax * rowsLookedUpAtOnce,
+    refusal: 'Too many PINs wait to be computed.',
+  })
   readonly #clock: Clock
   readonly #nextId: IdSource
 
@@ -74,7 +96,8 @@ export class BatchAssignmentService {
   /**
    * Rows are carried out from top to bottom, each whole or not at all.
    *
-   * @throws DomainError `forbidden`, `tenant_not_found`; `too_many_requests` when too many PINs wait: nothing was done.
+   * @throws DomainError `forbidden`, `tenant_not_found`; `too_many_requests` when too many PINs or batches wait: nothing was
+   *   done.
    */
   async assign(caller: Caller, tenantId: string, request: BatchRequest): Promise<BatchOutcome> {
     requireTokenAdmin(caller, tenantId)
@@ -82,7 +105,10 @@ export class BatchAssignmentService {
     await read.tenants.requireFor(caller, tenantId)
     const lines = readLines(request)
     if (!Array.isArray(lines)) return { isReadable: false, reason: lines.message }
-    const rows = await new BatchResolver(read, this.#pins, tenantId).resolve(lines)
+    const resolver = new BatchResolver(read, this.#pins, this.#pinTurns, tenantId)
+    const hasPins = lines.some((line) => 'pin' in line && line.pin !== undefined)
+    const resolve = () => resolver.resolve(lines)
+    const rows = await (hasPins ? this.#batches.run(resolve) : resolve())
     const outcomes =
       request.onError === 'abort'
         ? await this.#carryOutTogether(caller, tenantId, rows)

@@ -1,4 +1,5 @@
 import type { PinHasher } from '#custody/pin-hasher.ts'
+import type { BoundedWork } from '../bounded-work.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Stores } from '../storage.ts'
 import type { BatchLine, BatchRow } from './batch-file.ts'
@@ -22,8 +23,8 @@ export interface BatchFault {
   readonly message: string
 }
 
-/** Rows whose PINs are computed side by side. */
-const rowsAtOnce = 16
+/** Rows that are looked up side by side. */
+export const rowsLookedUpAtOnce = 16
 
 /**
  * Finds what the rows of one batch name, and computes their PINs: all that needs no transaction, or may not be done in
@@ -32,23 +33,26 @@ const rowsAtOnce = 16
 export class BatchResolver {
   readonly #stores: Stores
   readonly #pins: PinHasher
+  readonly #turns: BoundedWork
   readonly #tenantId: string
   readonly #domains = new Map<string, boolean>()
   readonly #products = new Map<string, Product | undefined>()
   /** Hashes of this batch, by token, user and PIN: a row that repeats another one changes nothing. */
   readonly #hashes = new Map<string, Promise<string>>()
 
-  constructor(stores: Stores, pins: PinHasher, tenantId: string) {
+  /** @param turns in which PINs are computed, so that those of batches do not fill the queue of all PINs. */
+  constructor(stores: Stores, pins: PinHasher, turns: BoundedWork, tenantId: string) {
     this.#stores = stores
     this.#pins = pins
+    this.#turns = turns
     this.#tenantId = tenantId
   }
 
   /** In order. @throws DomainError `too_many_requests` when too many PINs wait. */
   async resolve(lines: readonly BatchLine[]): Promise<(ResolvedRow | BatchFault)[]> {
     const resolved: (ResolvedRow | BatchFault)[] = []
-    for (let start = 0; start < lines.length; start += rowsAtOnce) {
-      const some = lines.slice(start, start + rowsAtOnce)
+    for (let start = 0; start < lines.length; start += rowsLookedUpAtOnce) {
+      const some = lines.slice(start, start + rowsLookedUpAtOnce)
       resolved.push(...(await Promise.all(some.map((line) => this.#resolve(line)))))
     }
     return resolved
@@ -102,7 +106,10 @@ export class BatchResolver {
   async #hashAnew(tokenId: string, userId: string, pin: string): Promise<string> {
     const held = await this.#stores.assignments.find({ tenantId: this.#tenantId, tokenId, userId })
     const stored = held?.pinHash ?? undefined
-    const isSame = stored !== undefined && (await inPinQueue(() => this.#pins.verify(stored, pin)))
-    return isSame ? stored : inPinQueue(() => this.#pins.hash(pin))
+    return this.#turns.run(async () => {
+      const isSame =
+        stored !== undefined && (await inPinQueue(() => this.#pins.verify(stored, pin)))
+      return isSame ? stored : inPinQueue(() => this.#pins.hash(pin))
+    })
   }
 }
