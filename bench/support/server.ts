@@ -9,8 +9,8 @@ import { adminToken, type Installation, masterKeyText } from './installation.ts'
 export const serverProgram: string = fileURLToPath(
   new URL('../../packages/server/bin/server.js', import.meta.url),
 )
-/** As `npm start` has it. */
-const asStarted = ['--max-semi-space-size=8']
+/** What `npm start` has in front of the program: variables of the environment, options of Node. */
+const asStarted = readStart()
 const settleMsMax = 60_000
 
 export interface ServerOptions {
@@ -35,12 +35,13 @@ export class Server implements AsyncDisposable {
 
   static async start(
     { databaseUrl }: Pick<Installation, 'databaseUrl'>,
-    { program = serverProgram, nodeOptions = asStarted }: ServerOptions = {},
+    { program = serverProgram, nodeOptions = asStarted.nodeOptions }: ServerOptions = {},
   ): Promise<Server> {
     const startedAt = performance.now()
     const child = spawn(process.execPath, [...nodeOptions, program], {
       env: {
         ...environmentWithoutSettings(),
+        ...asStarted.environment,
         COUNTERSIGN_PORT: '0',
         COUNTERSIGN_DATABASE_URL: databaseUrl,
         COUNTERSIGN_MASTER_KEY: masterKeyText,
@@ -129,6 +130,27 @@ export class Server implements AsyncDisposable {
     const ended = once(this.#child, 'exit')
     this.#child.kill('SIGTERM')
     await ended
+  }
+}
+
+function readStart(): { environment: Record<string, string>; nodeOptions: readonly string[] } {
+  const { scripts } = JSON.parse(
+    readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+  ) as { scripts: { start: string } }
+  const match =
+    /^exec env ((?:\w+=\w+ )+)node ((?:--\S+ )*)packages\/server\/bin\/server\.js$/.exec(
+      scripts.start,
+    )
+  if (match === null) throw new Error(`npm start is written in an unknown way: ${scripts.start}`)
+  const [, variables = '', options = ''] = match
+  return {
+    environment: Object.fromEntries(
+      variables
+        .trim()
+        .split(' ')
+        .map((assignment) => assignment.split('=')),
+    ),
+    nodeOptions: options.trim().split(' '),
   }
 }
 

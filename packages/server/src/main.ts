@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { Logger } from 'pino'
 import { MasterKey } from '#custody/master-key.ts'
 import { systemRandomness } from '#custody/randomness.ts'
@@ -33,6 +34,8 @@ export async function runServer(): Promise<void> {
     const administrator = await app.prepare()
     if (administrator !== undefined) logger.info(administrator, 'administrator created')
     app.metrics.watchProcess()
+    await app.http.ready()
+    collectGarbage()
     const url = await app.listen()
     logger.info({ url, version: app.version }, 'listening')
   } catch (error) {
@@ -42,6 +45,16 @@ export async function runServer(): Promise<void> {
     return
   }
   stopOnSignal(app, logger, config.shutdownSeconds)
+}
+
+/**
+ * Gives back what only the start needed, 25 MiB, before the first request comes: V8 would collect it under load. Node has
+ * no other way to ask for that than the function of `--expose-gc`.
+ */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as NodeJS.GCFunction
+  collect({ type: 'major', execution: 'sync', flavor: 'last-resort' })
 }
 
 function readSettings(): Settings | undefined {
