@@ -1,8 +1,11 @@
 import { once } from 'node:events'
+import { createServer as createTlsServer } from 'node:https'
 import { createServer as createRawServer, type Server, type Socket } from 'node:net'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type OutboundAllow, OutboundRule } from '#domain/tenants/outbound-rule.ts'
 import { loopbackAllowed } from '#test/support/delivery.ts'
+import { providerTls, trustTestProviders } from '#test/support/push-providers.ts'
 import { type Answering, type Receiver, startReceiver } from '#test/support/receiver.ts'
 import { AddressResolver, type AddressSource } from './address-resolver.ts'
 import { DocumentHttp, documentBytesMax } from './document-http.ts'
@@ -42,6 +45,23 @@ afterEach(async () => {
   sockets.clear()
   for (const server of servers.splice(0)) server.close()
   await receiver[Symbol.asyncDispose]()
+})
+
+test('a document comes over TLS from an authority that is trusted, by the name it certifies', async () => {
+  const { serverCertificate: cert, serverKey: key } = providerTls
+  const server = createTlsServer({ cert, key }, (_request, response) => response.end('{"keys":[]}'))
+  const port = new URL(await listen(server)).port
+  const url = `https://127.0.0.1:${port}/keys`
+  const trusted = getCACertificates('default')
+  expect(await failureOf(client(), url)).toBe('tls')
+  trustTestProviders()
+  try {
+    expect(Buffer.from(await client().fetch(url)).toString()).toBe('{"keys":[]}')
+    const elsewhere = client(async () => ['127.0.0.1'])
+    expect(await failureOf(elsewhere, `https://idp.acme.example:${port}/keys`)).toBe('tls')
+  } finally {
+    setDefaultCACertificates(trusted)
+  }
 })
 
 test('a document comes as it is, without anything of ours having been told', async () => {

@@ -417,6 +417,38 @@ describe.each(engines)('Client Properties on %s', (engine) => {
       await expect(ast.core.properties.get(caller, 'acme', to)).rejects.toThrow('another place')
     })
 
+    test('R4: of a user 10,000 at most, on all clients and on single ones, also at once', async () => {
+      const device = await ast.addDevice('hoarder')
+      const first = await created('first', { userId: 'hoarder' })
+      const { storage } = ast.api.app.composed
+      const stored = await storage.read.properties.find('acme', first)
+      if (stored === undefined) throw new Error('Not there.')
+      for (let filled = 1; filled < 9_999; ) {
+        const end = Math.min(filled + 500, 9_999)
+        await storage.transaction(async ({ properties }) => {
+          for (let n = filled; n < end; n++) {
+            const deviceId = n % 2 === 0 ? device.id : null
+            await properties.insert({ ...stored, deviceId, id: `hoard-${n}`, name: `hoard-${n}` })
+          }
+        })
+        filled = end
+      }
+      const replies = await Promise.all(
+        Array.from({ length: 8 }, (_, n) =>
+          create(`racer-${n}`, {
+            userId: 'hoarder',
+            ...(n % 2 === 0 ? {} : { astClientId: device.id }),
+          }),
+        ),
+      )
+      const refused = replies.filter(({ status }) => status !== 201)
+      expect(refused).toHaveLength(7)
+      expect(refused.map(({ status }) => status)).toEqual(refused.map(() => 409))
+      const { properties } = storage.read
+      expect(await properties.hasAsMany('acme', 'hoarder', 10_000)).toBe(true)
+      expect(await properties.hasAsMany('acme', 'hoarder', 10_001)).toBe(false)
+    }, 60_000)
+
     test('goes with the link to the client, also when it is made at that moment; others stay', async () => {
       const device = await ast.addDevice('parted')
       await ast.addUser('stays')
