@@ -1,5 +1,5 @@
 /**
- * The thread of `SqliteCheckpointer`; ends when it is told anything. Plain JavaScript: the TypeScript compiler would take
+ * The thread of `SqliteCheckpointer`: copies the log back now and then, and when it is told to. Plain JavaScript: the TypeScript compiler would take
  * more memory in this thread than everything else.
  */
 import { DatabaseSync } from 'node:sqlite'
@@ -9,15 +9,17 @@ const { path, intervalMs } = workerData
 let db
 let checkpoint
 
-function run() {
+/** @returns how long the log is, in pages, and how many of them are copied; undefined when it could not be read. */
+function copyBack() {
   try {
     db ??= new DatabaseSync(path, { timeout: 0 })
     checkpoint ??= db.prepare('pragma wal_checkpoint(passive)')
-    const row = checkpoint.get()
-    parentPort?.postMessage(Number(row?.log ?? 0))
+    const { log, checkpointed } = checkpoint.get()
+    return { log: Number(log), copied: Number(checkpointed) }
   } catch {
     // Busy, full or gone: nothing is lost, the log only grows, and the next second tries again.
     close()
+    return undefined
   }
 }
 
@@ -27,8 +29,16 @@ function close() {
   db = undefined
 }
 
-const timer = setInterval(run, intervalMs)
-parentPort?.once('message', () => {
+const timer = setInterval(() => {
+  const pages = copyBack()
+  if (pages !== undefined) parentPort?.postMessage({ pages })
+}, intervalMs)
+
+parentPort?.on('message', (order) => {
+  if (order === 'copy') {
+    parentPort?.postMessage({ pages: copyBack(), isAnswer: true })
+    return
+  }
   clearInterval(timer)
   close()
   parentPort?.close()

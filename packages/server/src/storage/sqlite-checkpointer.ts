@@ -3,8 +3,22 @@ import { Worker } from 'node:worker_threads'
 
 const defaultProgram = new URL('./sqlite-checkpoint-worker.js', import.meta.url)
 const closeMsMax = 1_000
+const copyMsMax = 1_000
 /** The thread runs one statement a second. */
 const heapLimits = { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 16, stackSizeMb: 1 }
+
+interface Pages {
+  /** How long the log is. */
+  readonly log: number
+  readonly copied: number
+}
+
+interface Told {
+  /** Undefined when it did not work. */
+  readonly pages: Pages | undefined
+  /** True for what `copyAll` asked for. */
+  readonly isAnswer?: boolean
+}
 
 /**
  * Copies the write-ahead log back into the database file from a thread of its own, so that the writer seldom has to. A
@@ -17,6 +31,7 @@ export class SqliteCheckpointer {
   readonly #program: URL
   #worker: Worker | undefined
   #restart: NodeJS.Timeout | undefined
+  #answered: (told: Told) => void = () => {}
   #closed = false
 
   /** @param onLog hears how long the log is, in pages; infinitely long when there is no thread to shorten it. */
@@ -31,6 +46,25 @@ export class SqliteCheckpointer {
     this.#intervalMs = intervalMs
     this.#onLog = onLog
     this.#start()
+  }
+
+  /**
+   * Copies what the log has now, while nobody writes: the next transaction then begins the log anew.
+   *
+   * @returns false when that did not work, or took too long.
+   */
+  async copyAll(): Promise<boolean> {
+    const worker = this.#worker
+    if (worker === undefined) return false
+    const told = await new Promise<Told>((resolve) => {
+      const late = setTimeout(() => resolve({ pages: undefined }), copyMsMax)
+      this.#answered = (answer) => {
+        clearTimeout(late)
+        resolve(answer)
+      }
+      worker.postMessage('copy')
+    })
+    return told.pages !== undefined && told.pages.copied >= told.pages.log
   }
 
   async close(): Promise<void> {
@@ -52,7 +86,10 @@ export class SqliteCheckpointer {
       resourceLimits: heapLimits,
     })
     this.#worker = worker
-    worker.on('message', this.#onLog)
+    worker.on('message', (told: Told) => {
+      if (told.isAnswer === true) this.#answered(told)
+      else if (told.pages !== undefined) this.#onLog(told.pages.log)
+    })
     // Its end follows, and is where it is replaced.
     worker.on('error', () => {})
     worker.on('exit', () => this.#replace())
@@ -61,6 +98,7 @@ export class SqliteCheckpointer {
 
   #replace(): void {
     this.#worker = undefined
+    this.#answered({ pages: undefined })
     if (this.#closed) return
     this.#onLog(Number.POSITIVE_INFINITY)
     this.#restart = setTimeout(() => this.#start(), this.#intervalMs)

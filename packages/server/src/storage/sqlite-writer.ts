@@ -54,6 +54,7 @@ export class SqliteWriter {
   #queue: Unit[] = []
   #scheduled = false
   #running: Promise<void> = Promise.resolve()
+  #pause: Promise<unknown> | undefined
   #giveUpOnUnit: (reason: unknown) => void = () => {}
 
   constructor(
@@ -82,6 +83,11 @@ export class SqliteWriter {
     })
   }
 
+  /** Begins no further group before something is over; called between two groups. */
+  waitFor(pause: Promise<unknown>): void {
+    this.#pause = pause
+  }
+
   /** Resolves when everything submitted so far has been answered. */
   async drain(): Promise<void> {
     while (this.#scheduled || this.#queue.length > 0) await this.#running.then(() => sleep(1))
@@ -108,6 +114,10 @@ export class SqliteWriter {
   }
 
   async #runGroup(): Promise<void> {
+    if (this.#pause !== undefined) {
+      await this.#pause
+      this.#pause = undefined
+    }
     const startedAt = performance.now()
     const ended: Ended[] = []
     const left: Left[] = []

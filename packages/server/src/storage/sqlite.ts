@@ -202,16 +202,28 @@ export class SqliteDatabase implements Database {
     this.#lock?.close()
   }
 
+  /**
+   * Lets a log that has grown long begin anew. The thread copies the rest of it while the writer waits and everything
+   * else goes on; the sync that belongs to it takes longer than all that a group does.
+   */
   #shortenLog(): void {
-    if (!this.#logIsLong) return
+    if (!this.#logIsLong || this.#checkpointer === undefined) return
     this.#logIsLong = false
     const startedAt = performance.now()
+    const shortened = this.#checkpointer.copyAll().then((isCopied) => {
+      if (!isCopied) this.#restartLog()
+      this.#observer?.observeDatabase('commit', (performance.now() - startedAt) / 1000)
+    })
+    this.#writer.waitFor(shortened)
+  }
+
+  /** Without the thread. */
+  #restartLog(): void {
     try {
       this.#connection.exec('pragma wal_checkpoint(restart)')
     } catch {
       // Whatever is in the way, such as a reader or a full disk: nothing is lost, and the next long log tries again.
     }
-    this.#observer?.observeDatabase('commit', (performance.now() - startedAt) / 1000)
   }
 
   get path(): string {
