@@ -15,6 +15,7 @@ import { nonces } from './0014-nonces.ts'
 import { trustedIssuers } from './0015-trusted-issuers.ts'
 import { signerClosing } from './0016-signer-closing.ts'
 import { journalUsers } from './0018-journal-users.ts'
+import { signingKeyPurpose } from './0019-signing-key-purpose.ts'
 
 export interface Migration {
   readonly version: number
@@ -40,6 +41,7 @@ export const migrations: readonly Migration[] = [
   { version: 15, name: 'trusted-issuers', statements: trustedIssuers },
   { version: 16, name: 'signer-closing', statements: signerClosing },
   { version: 18, name: 'journal-users', statements: journalUsers },
+  { version: 19, name: 'signing-key-purpose', statements: signingKeyPurpose },
 ]
 
 export const latestVersion = migrations.at(-1)?.version ?? 0
