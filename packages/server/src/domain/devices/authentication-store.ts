@@ -1,5 +1,6 @@
 import type { Queries } from '#storage/queries.ts'
 import { type Builder, dynamicStatement, nothing } from '#storage/statement.ts'
+import { listedRecords } from '../journal/user-record-store.ts'
 
 /** A record of the journal that tells of an attempt to prove a user on a device. */
 export interface AttemptRecord {
@@ -27,15 +28,6 @@ interface Stretch {
 
 function fromRecords(db: Builder) {
   return db.selectFrom('journal_record as r')
-}
-
-/** In the order in which it runs, which `cross join` keeps on both engines. */
-function fromUsers(db: Builder): ReturnType<typeof fromRecords> {
-  return db
-    .selectFrom('journal_user as u')
-    .crossJoin('journal_record as r')
-    .whereRef('r.tenant_id', '=', 'u.tenant_id')
-    .whereRef('r.seq', '=', 'u.seq')
 }
 
 function attempts(start: ReturnType<typeof fromRecords>, { sinceMs, limit }: Stretch) {
@@ -76,7 +68,7 @@ export class AuthenticationStore {
     )
     const listed = await this.#queries.all(
       dynamicStatement((db) =>
-        attempts(fromUsers(db), stretch)
+        attempts(listedRecords(db), stretch)
           .where('u.tenant_id' as 'r.tenant_id', '=', tenantId)
           .where('u.user_id' as 'r.user_id', 'in', userIds)
           .where('u.seq' as 'r.seq', '>=', fromSeq)

@@ -94,6 +94,15 @@ const removeRange = statement((db, p: { tenantId: string; fromSeq: number; toSeq
     ),
 )
 
+/** The records that the list leads to. In the order in which it runs, which `cross join` keeps on both engines. */
+export function listedRecords(db: Builder) {
+  return db
+    .selectFrom('journal_user as u')
+    .crossJoin('journal_record as r')
+    .whereRef('r.tenant_id', '=', 'u.tenant_id')
+    .whereRef('r.seq', '=', 'u.seq')
+}
+
 /** Which records are about which user, up to a seq that is remembered. */
 export class UserRecordStore {
   readonly #queries: Queries
@@ -148,7 +157,8 @@ export class UserRecordStore {
     return this.#queries.all(
       dynamicStatement((db) =>
         matching(
-          fromUser(db)
+          listedRecords(db)
+            .select(['r.seq', 'r.body', 'r.hash'])
             .where('u.tenant_id', '=', tenantId)
             .where('u.user_id', '=', filter.userId)
             .where('u.seq', '>=', fromSeq)
@@ -161,14 +171,4 @@ export class UserRecordStore {
       {},
     )
   }
-}
-
-/** In the order in which it runs, which `cross join` keeps on both engines. */
-function fromUser(db: Builder) {
-  return db
-    .selectFrom('journal_user as u')
-    .crossJoin('journal_record as r')
-    .whereRef('r.tenant_id', '=', 'u.tenant_id')
-    .whereRef('r.seq', '=', 'u.seq')
-    .select(['r.seq', 'r.body', 'r.hash'])
 }

@@ -34,7 +34,7 @@ export interface UserSearch {
 export class UserRecords {
   readonly #storage: Storage
   readonly #clock: Clock
-  /** Chains that grew, with when their list was last continued. */
+  /** Chains that grew, with since when their list is behind. */
   readonly #grown = new Map<string, { headSeq: number; sinceMs: number }>()
 
   constructor({ storage, clock }: { storage: Storage; clock: Clock }) {
@@ -50,10 +50,10 @@ export class UserRecords {
 
   /** Continues the lists that are due. To be called about once a second. */
   async continueDue(): Promise<void> {
+    const { userRecords } = this.#storage.read
     for (const [tenantId, { headSeq, sinceMs }] of this.#grown) {
       const isOld = this.#clock() - sinceMs >= restMsMax
-      const listedTo = await this.#storage.read.userRecords.findListedTo(tenantId)
-      if (!isOld && headSeq - listedTo < waitingMax) continue
+      if (!isOld && headSeq - (await userRecords.findListedTo(tenantId)) < waitingMax) continue
       this.#grown.delete(tenantId)
       await this.listTo(tenantId, headSeq)
     }
@@ -84,11 +84,8 @@ export class UserRecords {
     const { userRecords, journalReader } = this.#storage.read
     const rows: PlacedRecord[] = []
     let looked = range
-    for (const part of partsOf(
-      range,
-      await this.#storage.read.userRecords.findListedTo(tenantId),
-      order,
-    )) {
+    const listedTo = await userRecords.findListedTo(tenantId)
+    for (const part of partsOf(range, listedTo, order)) {
       const last = part.isListed
         ? await userRecords.findSeq(tenantId, filter.userId, part, order, scannedRowsMax)
         : nthSeq(part, order, scannedRowsMax)
