@@ -113,7 +113,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   })
   const { core, storage, sealer, platform, pins } = composed
   const wayOut = new OutboundHttp({ rule: composed.outbound, resolver, clock })
-  const push = openPushWayOut({ composed, config, http: wayOut, resolver, clock, randomness })
+  const push = openPushWayOut({ composed, config, resolver, clock, randomness })
   const dispatcher = new Dispatcher({
     storage,
     http: wayOut,

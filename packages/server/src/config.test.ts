@@ -51,6 +51,7 @@ test('an empty environment gives the defaults of the contract', () => {
     trustProxy: [],
     surfaces: ['ast', 'dualshield', 'otp-server', 'keyless', 'okm', 'device'],
     outboundAllow: { hosts: [], ranges: [] },
+    pushAllow: { hosts: [], ranges: [] },
     pushEndpoints,
     okmDeviceTrust: {
       kind: 'allowlist',
@@ -119,6 +120,12 @@ test.each([
     '127.0.0.0/8, Hook.Example.org,::1',
     'outboundAllow',
     { hosts: ['hook.example.org'], ranges: ['127.0.0.0/8', '::1/128'] },
+  ],
+  [
+    'PUSH_ALLOW',
+    'push.lan,10.1.2.3',
+    'pushAllow',
+    { hosts: ['push.lan'], ranges: ['10.1.2.3/32'] },
   ],
   [
     'OKM_DEVICE_ALLOW',
@@ -197,6 +204,7 @@ test.each([
   ['CLIENT_CERT_HEADER', ['', 'Client Cert', 'x:y', 'ü']],
   ['SURFACES', ['', 'all', 'ast,ast', 'AST', 'platform', 'ast,']],
   ['OUTBOUND_ALLOW', ['', '*', '*.example.org', 'https://x', '10.0.0.1/8', 'a:80', '1.2.3']],
+  ['PUSH_ALLOW', ['', '*', 'https://push.lan', '10.0.0.1/8']],
   ['OKM_DEVICE_TRUST', ['', 'none', 'Open']],
   ['OKM_DEVICE_ALLOW', ['', 'cabinet.local', '10.0.0.0/40']],
   ['OKM_DEVICE_CA', ['', '/missing.pem']],

@@ -62,6 +62,8 @@ export interface Config {
   readonly clientCertHeader: string | undefined
   readonly surfaces: readonly OptionalSurface[]
   readonly outboundAllow: OutboundAllow
+  /** For the addresses of Web Push subscriptions, which devices name. */
+  readonly pushAllow: OutboundAllow
   readonly pushEndpoints: PushEndpoints
   readonly okmDeviceTrust: OkmDeviceTrust
   readonly okmUnclaimedMax: number
@@ -123,6 +125,7 @@ const variables = z.object({
   COUNTERSIGN_CLIENT_CERT_HEADER: headerName.optional(),
   COUNTERSIGN_SURFACES: someOf(optionalSurfaces).default([...optionalSurfaces]),
   COUNTERSIGN_OUTBOUND_ALLOW: outboundAllow.default({ hosts: [], ranges: [] }),
+  COUNTERSIGN_PUSH_ALLOW: outboundAllow.default({ hosts: [], ranges: [] }),
   COUNTERSIGN_PUSH_ENDPOINTS: placesOf(pushEndpointNames).default([]),
   COUNTERSIGN_OKM_DEVICE_TRUST: oneOf(['allowlist', 'mtls', 'open']).default('allowlist'),
   COUNTERSIGN_OKM_DEVICE_ALLOW: addressRanges.prefault(
@@ -263,6 +266,7 @@ function toConfig(values: Values, caCertificates: readonly string[]): Config {
     clientCertHeader: values.COUNTERSIGN_CLIENT_CERT_HEADER,
     surfaces: values.COUNTERSIGN_SURFACES,
     outboundAllow: values.COUNTERSIGN_OUTBOUND_ALLOW,
+    pushAllow: values.COUNTERSIGN_PUSH_ALLOW,
     pushEndpoints: {
       ...pushEndpoints,
       ...Object.fromEntries(values.COUNTERSIGN_PUSH_ENDPOINTS.map(({ name, url }) => [name, url])),

@@ -21,19 +21,19 @@ export interface PushWayOut {
 /** Builds the senders, and what feeds them. */
 export function openPushWayOut(parts: {
   readonly composed: ComposedCore
-  readonly config: Pick<Config, 'outboundAllow' | 'pushEndpoints'>
-  /** To addresses that devices told us, under the rule for all that are not ours. */
-  readonly http: OutboundHttp
+  readonly config: Pick<Config, 'outboundAllow' | 'pushAllow' | 'pushEndpoints'>
   readonly resolver: AddressResolver
   readonly clock: Clock
   readonly randomness: Randomness
 }): PushWayOut {
-  const { composed, config, http, resolver, clock, randomness } = parts
+  const { composed, config, resolver, clock, randomness } = parts
   const endpoints = config.pushEndpoints
   const way = { rule: providerRule(config), resolver }
   const providers = new OutboundHttp({ ...way, clock })
+  // A device may name any host: what the operator opened for tenants' webhooks is not open to it.
+  const browsers = new OutboundHttp({ rule: new OutboundRule(config.pushAllow), resolver, clock })
   const senders = createPushSenders({
-    ways: { providers: { http: providers, guard: new AddressCheck(way) }, browsers: http },
+    ways: { providers: { http: providers, guard: new AddressCheck(way) }, browsers },
     endpoints,
     clock,
   })
@@ -52,6 +52,7 @@ export function openPushWayOut(parts: {
     close() {
       senders.close()
       providers.close()
+      browsers.close()
     },
   }
 }

@@ -1,4 +1,4 @@
-import { publicUrlOf } from '../config.ts'
+import { type Config, publicUrlOf } from '../config.ts'
 import { readSettings } from './settings.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -10,10 +10,8 @@ export async function configCheck(terminal: Terminal): Promise<void> {
     ...config,
     publicUrl: publicUrlOf(config, config.port),
     trustProxy: config.trustProxy.map(String),
-    outboundAllow: {
-      hosts: config.outboundAllow.hosts,
-      ranges: config.outboundAllow.ranges.map(String),
-    },
+    outboundAllow: printable(config.outboundAllow),
+    pushAllow: printable(config.pushAllow),
     okmDeviceTrust:
       config.okmDeviceTrust.kind === 'allowlist'
         ? { kind: 'allowlist', ranges: config.okmDeviceTrust.ranges.map(String) }
@@ -27,4 +25,8 @@ export async function configCheck(terminal: Terminal): Promise<void> {
     ([name, value]) => `${name}: ${JSON.stringify(value ?? null)}`,
   )
   terminal.result({ valid: true, config: effective, warnings }, lines)
+}
+
+function printable({ hosts, ranges }: Config['outboundAllow']) {
+  return { hosts, ranges: ranges.map(String) }
 }

@@ -38,13 +38,12 @@ beforeAll(async () => {
     hms: origin,
     'hms-token': `${origin}/token`,
   }
-  api = await createPlatformApi({
+  api = await createTenant({
     COUNTERSIGN_PUSH_ENDPOINTS: Object.entries(endpoints)
       .map(([name, url]) => `${name}=${url}`)
       .join(','),
-    COUNTERSIGN_OUTBOUND_ALLOW: '127.0.0.1',
+    COUNTERSIGN_PUSH_ALLOW: '127.0.0.1',
   })
-  await api.createTenant('acme')
   backend = await api.createAccount('acme', ['ast:write', 'tenant:write'])
 })
 
@@ -54,7 +53,22 @@ afterAll(async () => {
   await others[Symbol.asyncDispose]()
 })
 
+async function createTenant(env: Readonly<Record<string, string>>): Promise<PlatformApi> {
+  const made = await createPlatformApi(env)
+  await made.createTenant('acme')
+  return made
+}
+
 async function ast(method: string, path: string, body?: object): Promise<Response> {
+  return astOf({ api, backend }, method, path, body)
+}
+
+async function astOf(
+  { api, backend }: { api: PlatformApi; backend: string },
+  method: string,
+  path: string,
+  body?: object,
+): Promise<Response> {
   return fetch(`${api.origin}/ast/v1/tenants/acme${path}`, {
     method,
     headers: { authorization: `Bearer ${backend}`, 'content-type': 'application/json' },
@@ -62,11 +76,11 @@ async function ast(method: string, path: string, body?: object): Promise<Respons
   })
 }
 
-async function enrol(pushToken: string, userId?: string): Promise<TestDevice> {
-  const { body } = await api.call('POST /api/v1/tenants/acme/enrolment-codes', {
+async function enrol(pushToken: string, userId?: string, at = api): Promise<TestDevice> {
+  const { body } = await at.call('POST /api/v1/tenants/acme/enrolment-codes', {
     body: userId === undefined ? {} : { user: { id: userId } },
   })
-  const device = new TestDevice(api)
+  const device = new TestDevice(at)
   const { status } = await device.enrol(body.secret.code, { body: { pushToken, locales: ['de'] } })
   expect(status).toBe(201)
   return device
@@ -151,6 +165,30 @@ describe('a transaction of AST', () => {
 })
 
 describe('a browser', () => {
+  test('is not called where webhooks may go inside', async () => {
+    await using service = await startReceiver(201)
+    await using open = await createTenant({ COUNTERSIGN_OUTBOUND_ALLOW: '127.0.0.1' })
+    const caller = {
+      api: open,
+      backend: await open.createAccount('acme', ['ast:write', 'tenant:write']),
+    }
+    const hook = { url: service.url, eventTypes: ['device.enrolled'] }
+    const hooked = await open.call('POST /api/v1/tenants/acme/webhook-endpoints', { body: hook })
+    expect(hooked.status).toBe(201)
+    const app = { ...vapidMembers(), categories: ['tms'] }
+    expect((await astOf(caller, 'POST', '/apps/acme-bank', app)).status).toBe(201)
+    const device = await enrol(subscription(`${service.url}/sub`), undefined, open)
+    const { body: user } = await open.call(`GET /api/v1/tenants/acme/users/${device.userId}`)
+    const tms = { userId: user.loginName, tmsData: { text: 'Transfer' } }
+    expect((await astOf(caller, 'POST', '/tms', tms)).status).toBe(202)
+    await until(async () => {
+      const metrics = await (await fetch(`${open.origin}/metrics`)).text()
+      return metrics.includes('{kind="push-web",outcome="failed"} 1')
+    })
+    await until(() => service.received.length > 0)
+    expect(service.received.map(({ path }) => path)).toEqual(['/hook'])
+  })
+
   test('200 with a subscription, which callers see as WEB; 400 with one that cannot be sent to', async () => {
     const device = await enrol(subscription('https://push.example/1'))
     await device.login({ bio: true })
