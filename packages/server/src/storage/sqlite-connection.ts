@@ -74,6 +74,8 @@ export class SqliteConnection implements Queries {
   readonly #adHoc = new Map<string, Prepared>()
   readonly #commands = new Map<TransactionCommand, StatementSync>()
   readonly #observer: StorageObserver | undefined
+  /** How many statements may have changed something. One that failed changed nothing: the engine undoes it by itself. */
+  writesCount = 0
 
   constructor(path: string, options: { readOnly: boolean }, observer?: StorageObserver) {
     this.#db = new DatabaseSync(path, { readOnly: options.readOnly, timeout: 0 })
@@ -140,6 +142,7 @@ export class SqliteConnection implements Queries {
     try {
       const prepared = this.#prepare(compiled)
       const rows = prepared.statement.all(...compiled.values(parameters)) as unknown as Value[][]
+      if (!compiled.reads) this.writesCount++
       return rows.map((values) => toRow<R>(prepared, values))
     } catch (error) {
       throw translateSqlite(error)
@@ -153,6 +156,7 @@ export class SqliteConnection implements Queries {
       const values = prepared.statement.get(...compiled.values(parameters)) as unknown as
         | Value[]
         | undefined
+      if (!compiled.reads) this.writesCount++
       return values === undefined ? undefined : toRow<R>(prepared, values)
     } catch (error) {
       throw translateSqlite(error)
@@ -163,7 +167,9 @@ export class SqliteConnection implements Queries {
     const compiled = statement.compiledFor('sqlite')
     try {
       const { statement: prepared } = this.#prepare(compiled)
-      return Number(prepared.run(...compiled.values(parameters)).changes)
+      const changedCount = Number(prepared.run(...compiled.values(parameters)).changes)
+      if (changedCount > 0) this.writesCount++
+      return changedCount
     } catch (error) {
       throw translateSqlite(error)
     }

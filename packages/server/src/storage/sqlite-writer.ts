@@ -35,16 +35,30 @@ interface Unit {
   readonly reject: (reason: unknown) => void
 }
 
-/** A unit that has ended, before its group's commit; `error` when it threw and was undone. */
+/** How a unit ended, before its group's commit. `spoilsGroup`: what it wrote is undone with the group, or not at all. */
+type Outcome =
+  | { readonly value: unknown }
+  | { readonly error: unknown; readonly spoilsGroup?: boolean }
+
 interface Ended {
   readonly unit: Unit
-  readonly outcome: { readonly value: unknown } | { readonly error: unknown }
+  readonly outcome: Outcome
+}
+
+/** Units that share a commit. */
+interface Group {
+  ended: Ended[]
+  left: Left[]
+  /** The one that runs. */
+  current: Unit | undefined
+  withSavepoints: boolean
 }
 
 /**
  * The one writer of an SQLite database. Everything that is queued within a turn of the event loop runs in one durable
- * commit, each unit inside a savepoint of its own, and nobody is answered before the commit is on disk: neither those
- * who wrote nor those who failed, perhaps over what a neighbour wrote.
+ * commit, and nobody is answered before the commit is on disk: neither those who wrote nor those who failed, perhaps over
+ * what a neighbour wrote. When a unit fails after it wrote, its group is undone and begun again, now with a savepoint for
+ * each unit: that is rare, and savepoints for all cost every unit a copy of each page that it changes.
  */
 export class SqliteWriter {
   readonly #connection: SqliteConnection
@@ -119,35 +133,25 @@ export class SqliteWriter {
       this.#pause = undefined
     }
     const startedAt = performance.now()
-    const ended: Ended[] = []
-    const left: Left[] = []
-    let current: Unit | undefined
+    const group: Group = { ended: [], left: [], current: undefined, withSavepoints: false }
     const watch = setTimeout(
       () => this.#giveUpOnUnit(new TookTooLongError()),
       this.#limits.unitMsMax,
     )
     try {
       await this.#begin()
-      // The wait for the lock is not the group's time: it would leave none for the units.
-      const endsAt = performance.now() + this.#limits.groupMsMax
-      do {
-        current = this.#queue.shift()
-        if (current === undefined) break
-        watch.refresh()
-        ended.push({ unit: current, outcome: await this.#runUnit(current, left) })
-        current = undefined
-      } while (ended.length < this.#limits.groupUnitsMax && performance.now() < endsAt)
+      while (!(await this.#runUnits(group, watch))) await this.#beginAgain(group)
       watch.refresh()
-      await this.#writeLeft(left)
+      await this.#writeLeft(group.left)
       this.#connection.command('commit')
     } catch (error) {
-      this.#abandon(error, current, ended)
+      this.#abandon(error, group)
       return
     } finally {
       clearTimeout(watch)
     }
     this.#observer?.observeDatabase('commit', (performance.now() - startedAt) / 1000)
-    for (const { unit, outcome } of ended) {
+    for (const { unit, outcome } of group.ended) {
       if ('error' in outcome) unit.reject(outcome.error)
       else unit.resolve(outcome.value)
     }
@@ -168,19 +172,52 @@ export class SqliteWriter {
     }
   }
 
+  /** @returns false when one failed after it wrote: the group must be begun again. */
+  async #runUnits(group: Group, watch: NodeJS.Timeout): Promise<boolean> {
+    // The wait for the lock is not the group's time: it would leave none for the units.
+    const endsAt = performance.now() + this.#limits.groupMsMax
+    do {
+      group.current = this.#queue.shift()
+      if (group.current === undefined) break
+      watch.refresh()
+      const outcome = await this.#runUnit(group.current, group)
+      group.ended.push({ unit: group.current, outcome })
+      group.current = undefined
+      if ('error' in outcome && outcome.spoilsGroup === true) return false
+    } while (group.ended.length < this.#limits.groupUnitsMax && performance.now() < endsAt)
+    return true
+  }
+
+  /** Undoes everything and puts the units back to the head of the queue, but for one that hung: it would hang again. */
+  async #beginAgain(group: Group): Promise<void> {
+    const { ended } = group
+    const hung = ended.filter(
+      ({ outcome }) => 'error' in outcome && outcome.error instanceof TookTooLongError,
+    )
+    this.#queue.unshift(...ended.filter((each) => !hung.includes(each)).map(({ unit }) => unit))
+    group.ended = hung
+    group.left = []
+    group.withSavepoints = true
+    await this.#begin()
+  }
+
   /** @throws when the whole group is lost with the unit. */
-  async #runUnit({ work }: Unit, left: Left[]): Promise<Ended['outcome']> {
+  async #runUnit({ work }: Unit, { withSavepoints, left }: Group): Promise<Outcome> {
     const queries = new SqliteUnit(this.#connection)
-    this.#connection.command('savepoint unit')
+    const writesBefore = this.#connection.writesCount
+    if (withSavepoints) this.#connection.command('savepoint unit')
     try {
       const value = await this.#watched(work(queries))
       if (queries.failure !== undefined) throw queries.failure.error
-      this.#connection.command('release unit')
+      if (withSavepoints) this.#connection.command('release unit')
       left.push(...queries.left)
       return { value }
     } catch (error) {
       const fault = queries.failure?.error
       if (isFatal(fault) || isFatal(error) || !this.#connection.inTransaction) throw fault ?? error
+      if (!withSavepoints) {
+        return { error, spoilsGroup: this.#connection.writesCount > writesBefore }
+      }
       this.#connection.exec('rollback to unit; release unit')
       return { error }
     } finally {
@@ -215,7 +252,7 @@ export class SqliteWriter {
   }
 
   /** The group is lost: whoever was in it learns that nothing happened; whoever could not even begin, too. */
-  #abandon(error: unknown, current: Unit | undefined, ended: readonly Ended[]): void {
+  #abandon(error: unknown, { current, ended }: Group): void {
     try {
       if (this.#connection.inTransaction) this.#connection.exec('rollback')
     } catch {

@@ -57,6 +57,80 @@ describe('a group', () => {
     expect(await readCounter(database.reader)).toBe(50)
   })
 
+  test('is begun again without what a unit wrote before it failed; the others count once', async () => {
+    await using place = await createPlace('sqlite')
+    let commitCount = 0
+    const observer = {
+      observeDatabase(operation: 'read' | 'commit') {
+        if (operation === 'commit') commitCount++
+      },
+    }
+    const database = await openLedger(place, { observer, limits: { groupMsMax: 5_000 } })
+    commitCount = 0
+    const fails = new Set([3, 4, 9])
+    const ended = await Promise.allSettled(
+      Array.from({ length: 12 }, (_, n) =>
+        database.transaction(async (queries) => {
+          await enter(queries, `n${n}`)
+          if (fails.has(n)) throw new Error(`${n} fails`)
+          return n
+        }),
+      ),
+    )
+    const others = [0, 1, 2, 5, 6, 7, 8, 10, 11]
+    expect(ended.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []))).toEqual(others)
+    expect(await readEntries(database.reader)).toEqual(others.map((n) => `n${n}`).toSorted())
+    expect(await readCounter(database.reader)).toBe(others.length)
+    expect(commitCount).toBe(1)
+  })
+
+  test('is not begun again for a unit that fails before it writes, or at its first statement', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place, { limits: { groupMsMax: 5_000 } })
+    await database.transaction((queries) => enterName(queries, 'taken'))
+    const runs: string[] = []
+    const works: [string, (queries: Queries) => Promise<unknown>][] = [
+      ['one', (queries) => enter(queries, 'one')],
+      ['refuses', () => Promise.reject(new Error('refused'))],
+      ['is taken', (queries) => enterName(queries, 'taken')],
+      ['two', (queries) => enter(queries, 'two')],
+    ]
+    const ended = await Promise.allSettled(
+      works.map(([name, work]) =>
+        database.transaction((queries) => {
+          runs.push(name)
+          return work(queries)
+        }),
+      ),
+    )
+    expect(ended.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'rejected',
+      'rejected',
+      'fulfilled',
+    ])
+    expect(runs).toEqual(['one', 'refuses', 'is taken', 'two'])
+    expect(await readEntries(database.reader)).toEqual(['one', 'taken', 'two'])
+  })
+
+  test('is begun again without a unit that hung after it wrote, which is not run twice', async () => {
+    await using place = await createPlace('sqlite')
+    const database = await openLedger(place, { limits: { unitMsMax: 200 } })
+    let hangs = 0
+    const ended = await Promise.allSettled([
+      database.transaction((queries) => enter(queries, 'one')),
+      database.transaction(async (queries) => {
+        hangs++
+        await enter(queries, 'hangs')
+        await new Promise(() => {})
+      }),
+      database.transaction((queries) => enter(queries, 'two')),
+    ])
+    expect(ended.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+    expect(hangs).toBe(1)
+    expect(await readEntries(database.reader)).toEqual(['one', 'two'])
+  })
+
   test('goes on when it waited for the lock longer than a group may last', async () => {
     await using place = await createPlace('sqlite')
     const database = await openLedger(place)
