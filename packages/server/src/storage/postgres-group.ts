@@ -5,6 +5,8 @@ import { PostgresLink } from './postgres-link.ts'
 import { type Queries, StorageError, type StorageObserver } from './queries.ts'
 
 export interface PostgresGroupLimits {
+  /** Groups that may be under way at the same time: while the server works for one, this process does for another. */
+  readonly lanesCount: number
   readonly groupUnitsMax: number
   /** A unit does nothing but run statements; one that waits for anything else is a fault. */
   readonly unitMsMax: number
@@ -13,6 +15,7 @@ export interface PostgresGroupLimits {
 }
 
 export const postgresGroupLimits: PostgresGroupLimits = {
+  lanesCount: 2,
   groupUnitsMax: 128,
   unitMsMax: 10_000,
   queuedUnitsMax: 10_000,
@@ -20,6 +23,15 @@ export const postgresGroupLimits: PostgresGroupLimits = {
 
 /** How many units of an undone group run at the same time, each in a transaction of its own. */
 const aloneMax = 4
+
+/** Turns of the event loop in which a group may still grow before it starts. */
+const turnsMax = 8
+
+/** A connection, and the groups that run on it one after another. */
+interface Lane {
+  readonly link: PostgresLink
+  running: Promise<void> | undefined
+}
 
 interface Unit {
   readonly work: (queries: Queries) => Promise<unknown>
@@ -36,12 +48,12 @@ type Outcome = { readonly value: unknown } | { readonly error: unknown; readonly
  * every unit is run again by itself, so that nobody pays for another's failure with more than time.
  */
 export class PostgresGroupWriter {
-  readonly #link: PostgresLink
+  readonly #lanes: readonly Lane[]
   readonly #observer: StorageObserver | undefined
   readonly #alone: (work: (queries: Queries) => Promise<unknown>) => Promise<unknown>
   readonly #limits: PostgresGroupLimits
   #queue: Unit[] = []
-  #running: Promise<void> | undefined
+  #isCollecting = false
 
   constructor(
     url: string,
@@ -49,10 +61,13 @@ export class PostgresGroupWriter {
     alone: (work: (queries: Queries) => Promise<unknown>) => Promise<unknown>,
     limits: Partial<PostgresGroupLimits> = {},
   ) {
-    this.#link = new PostgresLink(writerConfig(url))
+    this.#limits = { ...postgresGroupLimits, ...limits }
+    this.#lanes = Array.from({ length: this.#limits.lanesCount }, () => ({
+      link: new PostgresLink(writerConfig(url)),
+      running: undefined,
+    }))
     this.#observer = observer
     this.#alone = alone
-    this.#limits = { ...postgresGroupLimits, ...limits }
   }
 
   get depth(): number {
@@ -65,36 +80,54 @@ export class PostgresGroupWriter {
     }
     return new Promise<T>((resolve, reject) => {
       this.#queue.push({ work, resolve: resolve as (value: unknown) => void, reject })
-      this.#running ??= this.#runGroups()
+      this.#startLane()
     })
   }
 
-  /** Resolves when everything submitted has been answered and the connection is closed. */
+  /** Resolves when everything submitted has been answered and the connections are closed. */
   async close(): Promise<void> {
-    while (this.#running !== undefined) await this.#running
-    await this.#link.close()
+    for (const { link, running } of this.#lanes) {
+      await running
+      await link.close()
+    }
   }
 
-  async #runGroups(): Promise<void> {
-    // One turn of the event loop collects what arrives together.
-    await new Promise((resolve) => setImmediate(resolve))
+  #startLane(): void {
+    if (this.#isCollecting) return
+    const lane = this.#lanes.find(({ running }) => running === undefined)
+    if (lane !== undefined) lane.running = this.#runGroups(lane)
+  }
+
+  /** Ends when a turn of the event loop has brought nothing more: what comes together shares one commit. */
+  async #collect(): Promise<void> {
+    this.#isCollecting = true
+    let seenCount = 0
+    for (let turns = 0; turns < turnsMax && this.#queue.length > seenCount; turns++) {
+      seenCount = this.#queue.length
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    this.#isCollecting = false
+  }
+
+  async #runGroups(lane: Lane): Promise<void> {
+    await this.#collect()
     while (this.#queue.length > 0) {
       const units = this.#queue.splice(0, this.#limits.groupUnitsMax)
       try {
-        const outcomes = await this.#runTogether(units)
+        const outcomes = await this.#runTogether(lane.link, units)
         if (outcomes !== undefined) settle(units, outcomes)
       } catch (error) {
         // Nobody knows what became of a commit that was not confirmed; repeating it could spend twice.
         for (const unit of units) unit.reject(error)
       }
     }
-    this.#running = undefined
+    lane.running = undefined
   }
 
   /** @returns undefined when the group was undone and each of its units has been answered. */
-  async #runTogether(units: readonly Unit[]): Promise<Outcome[] | undefined> {
+  async #runTogether(link: PostgresLink, units: readonly Unit[]): Promise<Outcome[] | undefined> {
     const startedAt = performance.now()
-    const client = await this.#link.connect()
+    const client = await link.connect()
     try {
       const begun = runCommand(client, 'begin read write')
       // Awaited below; until then its failure is no unhandled one.
@@ -111,7 +144,7 @@ export class PostgresGroupWriter {
       await this.#runEachAlone(units, outcomes)
       return undefined
     } catch (error) {
-      this.#link.drop(client)
+      link.drop(client)
       throw error
     }
   }

@@ -3,9 +3,11 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createPlace, type DatabasePlace } from '#test/storage/databases.ts'
 import {
+  claim,
   countUp,
   enter,
   enterName,
+  entriesCounter,
   openCounter,
   readCounter,
   readEntries,
@@ -79,6 +81,77 @@ describe('a group', () => {
       ),
     ])
     expect(ids[0]).toEqual(['one', 'two'])
+  })
+
+  test('that waits for a row does not hold up the next one', async () => {
+    await using place = await createPlace('postgres')
+    const database = await openLedger(place)
+    for (const name of ['x', 'y']) await database.transaction((q) => openCounter(q, name))
+    const holder = new Client({ connectionString: place.url })
+    await holder.connect()
+    await holder.query("begin; select * from lease where name = 'x' for update")
+    let isBlocked = true
+    const blocked = database
+      .transaction((queries) => countUp(queries, 'x'), { grouped: true })
+      .finally(() => {
+        isBlocked = false
+      })
+    await expect
+      .poll(() =>
+        operate(place.url, "select 1 from pg_stat_activity where wait_event_type = 'Lock'"),
+      )
+      .toHaveLength(1)
+    await database.transaction((queries) => countUp(queries, 'y'), { grouped: true })
+    expect(isBlocked).toBe(true)
+    await holder.query('rollback')
+    await holder.end()
+    await blocked
+    for (const name of ['x', 'y']) expect(await readCounter(database.reader, name)).toBe(1)
+  })
+
+  test('that deadlocks with another one of its process is run again: both commit once', async () => {
+    await using place = await createPlace('postgres')
+    const database = await openLedger(place)
+    for (const name of ['x', 'y']) await database.transaction((q) => openCounter(q, name))
+    const oneHasX = signal()
+    const otherHasY = signal()
+    const one = database.transaction(
+      async (queries) => {
+        await countUp(queries, 'x')
+        oneHasX.give()
+        await otherHasY.promise
+        await countUp(queries, 'y')
+      },
+      { grouped: true },
+    )
+    await oneHasX.promise
+    const other = database.transaction(
+      async (queries) => {
+        await countUp(queries, 'y')
+        otherHasY.give()
+        await countUp(queries, 'x')
+      },
+      { grouped: true },
+    )
+    await Promise.all([one, other])
+    for (const name of ['x', 'y']) expect(await readCounter(database.reader, name)).toBe(2)
+  })
+
+  test('R4: of claims in groups that run at the same time as many are won as there are', async () => {
+    await using place = await createPlace('postgres')
+    const database = await openLedger(place)
+    const works: Promise<boolean>[] = []
+    for (let wave = 0; wave < 40; wave++) {
+      for (let n = 0; n < 5; n++) {
+        works.push(
+          database.transaction((queries) => claim(queries, entriesCounter, 60), { grouped: true }),
+        )
+      }
+      await sleep(1)
+    }
+    const won = (await Promise.all(works)).filter((isWon) => isWon)
+    expect(won).toHaveLength(60)
+    expect(await readCounter(database.reader)).toBe(60)
   })
 
   test('that deadlocks with another process is run again: every unit of both commits once', async () => {
