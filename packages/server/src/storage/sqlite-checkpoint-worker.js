@@ -5,7 +5,12 @@
 import { DatabaseSync } from 'node:sqlite'
 import { parentPort, workerData } from 'node:worker_threads'
 
-const { path, intervalMs } = workerData
+const { path, intervalMs, longPages } = workerData
+/**
+ * A pass beside which somebody writes copies, but leaves the sync of the file to a later one. Of a few short ones, hardly
+ * one is without a moment's rest.
+ */
+const passesMax = 5
 let db
 let checkpoint
 
@@ -29,8 +34,17 @@ function close() {
   db = undefined
 }
 
+/** Of a long log, copies and syncs what it can before the writer is asked to wait for the rest. */
+function copyMost() {
+  let pages = copyBack()
+  for (let pass = 2; pages !== undefined && pages.log > longPages && pass <= passesMax; pass++) {
+    pages = copyBack()
+  }
+  return pages
+}
+
 const timer = setInterval(() => {
-  const pages = copyBack()
+  const pages = copyMost()
   if (pages !== undefined) parentPort?.postMessage({ pages })
 }, intervalMs)
 

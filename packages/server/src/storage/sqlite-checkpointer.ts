@@ -27,24 +27,29 @@ interface Told {
 export class SqliteCheckpointer {
   readonly #path: string
   readonly #intervalMs: number
-  readonly #onLog: (pageCount: number) => void
+  readonly #longPages: number
+  readonly #onLong: () => void
   readonly #program: URL
   #worker: Worker | undefined
   #restart: NodeJS.Timeout | undefined
   #answered: (told: Told) => void = () => {}
   #closed = false
 
-  /** @param onLog hears how long the log is, in pages; infinitely long when there is no thread to shorten it. */
+  /**
+   * @param longPages above this the log should begin anew.
+   * @param onLong hears that it should, or that there is no thread which would know.
+   */
   constructor(
     path: string,
-    intervalMs: number,
-    onLog: (pageCount: number) => void,
+    { intervalMs, longPages }: { readonly intervalMs: number; readonly longPages: number },
+    onLong: () => void,
     { program = defaultProgram }: { readonly program?: URL } = {},
   ) {
     this.#program = program
     this.#path = path
     this.#intervalMs = intervalMs
-    this.#onLog = onLog
+    this.#longPages = longPages
+    this.#onLong = onLong
     this.#start()
   }
 
@@ -82,13 +87,13 @@ export class SqliteCheckpointer {
 
   #start(): void {
     const worker = new Worker(this.#program, {
-      workerData: { path: this.#path, intervalMs: this.#intervalMs },
+      workerData: { path: this.#path, intervalMs: this.#intervalMs, longPages: this.#longPages },
       resourceLimits: heapLimits,
     })
     this.#worker = worker
     worker.on('message', (told: Told) => {
       if (told.isAnswer === true) this.#answered(told)
-      else if (told.pages !== undefined) this.#onLog(told.pages.log)
+      else if (told.pages !== undefined && told.pages.log > this.#longPages) this.#onLong()
     })
     // Its end follows, and is where it is replaced.
     worker.on('error', () => {})
@@ -100,7 +105,7 @@ export class SqliteCheckpointer {
     this.#worker = undefined
     this.#answered({ pages: undefined })
     if (this.#closed) return
-    this.#onLog(Number.POSITIVE_INFINITY)
+    this.#onLong()
     this.#restart = setTimeout(() => this.#start(), this.#intervalMs)
     this.#restart.unref()
   }

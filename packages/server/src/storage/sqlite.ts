@@ -106,8 +106,9 @@ export class SqliteDatabase implements Database {
           opened,
           new SqliteConnection(path, { readOnly: true }, observer),
         )
-        this.#checkpointer = new SqliteCheckpointer(path, checkpointMs, (logPageCount) => {
-          this.#logIsLong = logPageCount > logPagesMax
+        const when = { intervalMs: checkpointMs, longPages: logPagesMax }
+        this.#checkpointer = new SqliteCheckpointer(path, when, () => {
+          this.#logIsLong = true
         })
       }
     } catch (error) {
