@@ -146,6 +146,20 @@ export function sendDirectly(client: ClientBase): Send {
   }
 }
 
+/**
+ * An advisory lock, by a hash of 64 bits: names that share one only wait for each other. Marked as a write, so that it is
+ * never put off and run together with others.
+ */
+const hold: Statement<{ name: string }, object> = {
+  compiledFor: () => ({
+    sql: 'select pg_advisory_xact_lock(hashtextextended($1, 0))',
+    name: 'hold',
+    reads: false,
+    values: (parameters) => [(parameters as { name: string }).name],
+    apartBy: undefined,
+  }),
+}
+
 /** Runs statements on one connection; named, so that the server parses and plans each of them once. */
 export class PostgresConnection implements Queries {
   readonly #send: Send
@@ -182,6 +196,10 @@ export class PostgresConnection implements Queries {
   async run<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<number> {
     const { rowCount } = await this.#query(statement, parameters)
     return rowCount ?? 0
+  }
+
+  async hold(name: string): Promise<void> {
+    await this.#query(hold, { name })
   }
 
   async #query<P extends object, R>(statement: Statement<P, R>, parameters: P): Promise<Result> {

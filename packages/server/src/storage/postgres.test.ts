@@ -452,6 +452,34 @@ test('a server that was never there is unavailable, and closing does not wait fo
   await database.close()
 })
 
+test.each([[false], [true]])(
+  'who holds a name sees what earlier holders committed; grouped: %s',
+  async (grouped) => {
+    await using place = await createPlace('postgres')
+    const [one, other] = [await openLedger(place), place.open()]
+    const isHeld = signal()
+    let seen: string[] = []
+    await Promise.all([
+      one.transaction(async (queries) => {
+        await queries.hold?.('name')
+        isHeld.give()
+        await sleep(300)
+        await enter(queries, 'one')
+      }),
+      isHeld.promise.then(() =>
+        other.transaction(
+          async (queries) => {
+            await queries.hold?.('name')
+            seen = await readEntries(queries)
+          },
+          { grouped },
+        ),
+      ),
+    ])
+    expect(seen).toEqual(['one'])
+  },
+)
+
 test('a lock that is held too long is unavailable; the transaction is undone', async () => {
   await using place = await createPlace('postgres')
   const database = await openLedger(place)

@@ -19,6 +19,11 @@ export interface Queries {
    */
   leaveForCommit?<T>(end: CommitEnd<T>, item: T): void
   /**
+   * Waits until no other transaction holds this name, and holds it until this one has ended: what is read or counted
+   * afterwards contains everything that earlier holders committed. Absent on readers.
+   */
+  hold?(name: string): Promise<void>
+  /**
    * Stands for the state that reads see now: as long as it is the same object, every read finds what it found before.
    * Only readers that can tell have it.
    */

@@ -39,6 +39,11 @@ export class SqliteUnit implements Queries {
     return this.#attempt(() => this.#connection.runNow(statement, parameters))
   }
 
+  /** There is one writer: whoever runs holds everything. */
+  async hold(): Promise<void> {
+    if (this.#hasEnded) throw endedError()
+  }
+
   leaveForCommit<T>(end: CommitEnd<T>, item: T): void {
     if (this.#hasEnded) throw endedError()
     this.left.push({ end, item })

@@ -257,11 +257,16 @@ export class CertificateStore {
     await this.#queries.run(insert, certificate)
   }
 
-  /** False when this user has `countMax` on this device that are usable or may come to be. */
+  /**
+   * False when this user has `countMax` on this device that are usable or may come to be. Whoever asks counts behind
+   * everybody who asked before, in whatever process.
+   */
   async insertWithin(
     countMax: number,
     certificate: NewRequest & { userId: string; deviceId: string; publicKey: Uint8Array },
   ): Promise<boolean> {
+    const { tenantId, deviceId, userId } = certificate
+    await this.#queries.hold?.(`certificates ${tenantId} ${deviceId} ${userId}`)
     const parameters = { ...certificate, passedOver: countMax - 1 }
     return (await this.#queries.run(insertWithin, parameters)) === 1
   }
