@@ -109,34 +109,6 @@ describe('a group', () => {
     for (const name of ['x', 'y']) expect(await readCounter(database.reader, name)).toBe(1)
   })
 
-  test('that deadlocks with another one of its process is run again: both commit once', async () => {
-    await using place = await createPlace('postgres')
-    const database = await openLedger(place)
-    for (const name of ['x', 'y']) await database.transaction((q) => openCounter(q, name))
-    const oneHasX = signal()
-    const otherHasY = signal()
-    const one = database.transaction(
-      async (queries) => {
-        await countUp(queries, 'x')
-        oneHasX.give()
-        await otherHasY.promise
-        await countUp(queries, 'y')
-      },
-      { grouped: true },
-    )
-    await oneHasX.promise
-    const other = database.transaction(
-      async (queries) => {
-        await countUp(queries, 'y')
-        otherHasY.give()
-        await countUp(queries, 'x')
-      },
-      { grouped: true },
-    )
-    await Promise.all([one, other])
-    for (const name of ['x', 'y']) expect(await readCounter(database.reader, name)).toBe(2)
-  })
-
   test('R4: of claims in groups that run at the same time as many are won as there are', async () => {
     await using place = await createPlace('postgres')
     const database = await openLedger(place)
@@ -154,42 +126,51 @@ describe('a group', () => {
     expect(await readCounter(database.reader)).toBe(60)
   })
 
-  test('that deadlocks with another process is run again: every unit of both commits once', async () => {
-    await using place = await createPlace('postgres')
-    const one = await openLedger(place)
-    const other = place.open()
-    for (const name of ['x', 'y']) await one.transaction((queries) => openCounter(queries, name))
-    const oneHasX = signal()
-    const otherHasY = signal()
-    const crossing = [
-      one.transaction(
-        async (queries) => {
-          await countUp(queries, 'x')
-          oneHasX.give()
-          await otherHasY.promise
-          await countUp(queries, 'y')
-        },
-        { grouped: true },
-      ),
-      other.transaction(
-        async (queries) => {
-          await countUp(queries, 'y')
-          otherHasY.give()
-          await oneHasX.promise
-          await countUp(queries, 'x')
-        },
-        { grouped: true },
-      ),
-    ]
-    const bystanders = ['a', 'b', 'c'].map((name) =>
-      one.transaction((queries) => enter(queries, name), { grouped: true }),
-    )
-    await Promise.all([...crossing, ...bystanders])
-    expect(await readCounter(one.reader, 'x')).toBe(2)
-    expect(await readCounter(one.reader, 'y')).toBe(2)
-    expect(await readEntries(one.reader)).toEqual(['a', 'b', 'c'])
-    expect(await readCounter(one.reader)).toBe(3)
-  })
+  test.each([
+    ['another process', (place: DatabasePlace) => place.open()],
+    ['another one of its process', (_place: DatabasePlace, own: Database) => own],
+  ])(
+    'that deadlocks with %s is run again: every unit of both commits once',
+    async (_with, open) => {
+      await using place = await createPlace('postgres')
+      const one = await openLedger(place)
+      const other = open(place, one)
+      for (const name of ['x', 'y']) await one.transaction((queries) => openCounter(queries, name))
+      const oneHasX = signal()
+      const otherHasY = signal()
+      const crossing = [
+        one.transaction(
+          async (queries) => {
+            await countUp(queries, 'x')
+            oneHasX.give()
+            await otherHasY.promise
+            await countUp(queries, 'y')
+          },
+          { grouped: true },
+        ),
+      ]
+      const bystanders = ['a', 'b', 'c'].map((name) =>
+        one.transaction((queries) => enter(queries, name), { grouped: true }),
+      )
+      await oneHasX.promise
+      crossing.push(
+        other.transaction(
+          async (queries) => {
+            await countUp(queries, 'y')
+            otherHasY.give()
+            await oneHasX.promise
+            await countUp(queries, 'x')
+          },
+          { grouped: true },
+        ),
+      )
+      await Promise.all([...crossing, ...bystanders])
+      expect(await readCounter(one.reader, 'x')).toBe(2)
+      expect(await readCounter(one.reader, 'y')).toBe(2)
+      expect(await readEntries(one.reader)).toEqual(['a', 'b', 'c'])
+      expect(await readCounter(one.reader)).toBe(3)
+    },
+  )
 
   test('whose begin was cancelled cannot write statement by statement: the server refuses', async () => {
     await using place = await createPlace('postgres')

@@ -30,21 +30,24 @@ function integrityOf(path: string): unknown {
   }
 }
 
+class CommitCounter {
+  count = 0
+
+  observeDatabase(operation: 'read' | 'commit'): void {
+    if (operation === 'commit') this.count++
+  }
+}
+
 describe('a group', () => {
   test('costs one commit, however many are in it', async () => {
     await using place = await createPlace('sqlite')
-    let commitCount = 0
-    const observer = {
-      observeDatabase(operation: 'read' | 'commit') {
-        if (operation === 'commit') commitCount++
-      },
-    }
+    const observer = new CommitCounter()
     const database = await openLedger(place, { observer, limits: { groupMsMax: 5_000 } })
-    commitCount = 0
+    observer.count = 0
     await Promise.all(
       Array.from({ length: 300 }, (_, n) => database.transaction((q) => enter(q, `n${n}`))),
     )
-    expect(commitCount).toBe(1)
+    expect(observer.count).toBe(1)
     expect(await readCounter(database.reader)).toBe(300)
   })
 
@@ -59,14 +62,9 @@ describe('a group', () => {
 
   test('is begun again without what a unit wrote before it failed; the others count once', async () => {
     await using place = await createPlace('sqlite')
-    let commitCount = 0
-    const observer = {
-      observeDatabase(operation: 'read' | 'commit') {
-        if (operation === 'commit') commitCount++
-      },
-    }
+    const observer = new CommitCounter()
     const database = await openLedger(place, { observer, limits: { groupMsMax: 5_000 } })
-    commitCount = 0
+    observer.count = 0
     const fails = new Set([3, 4, 9])
     const ended = await Promise.allSettled(
       Array.from({ length: 12 }, (_, n) =>
@@ -81,7 +79,7 @@ describe('a group', () => {
     expect(ended.flatMap((end) => (end.status === 'fulfilled' ? [end.value] : []))).toEqual(others)
     expect(await readEntries(database.reader)).toEqual(others.map((n) => `n${n}`).toSorted())
     expect(await readCounter(database.reader)).toBe(others.length)
-    expect(commitCount).toBe(1)
+    expect(observer.count).toBe(1)
   })
 
   test('is not begun again for a unit that fails before it writes, or at its first statement', async () => {
